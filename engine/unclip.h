@@ -1,0 +1,284 @@
+/* unclip.h - the public interface of unclip-cuda, and the only header that is installed.
+ *
+ *     #include <unclip.h>
+ *
+ *     static int save(void *user, const unclip_image *image) {
+ *         return unclip_image_write_png(image, user, NULL);
+ *     }
+ *
+ *     int main(void) {
+ *         unclip_error err = {0};
+ *         unclip_engine *engine = NULL;
+ *         unclip_engine_options open;
+ *         unclip_engine_options_init(&open);
+ *         open.model_dir = "weights/solids";
+ *         if (unclip_engine_open(&engine, &open, &err)) return fprintf(stderr, "%s\n", err.message), 1;
+ *
+ *         const char *prompt = "a red cube on top of a blue sphere";
+ *         unclip_generate_options want;
+ *         unclip_generate_options_init(&want);
+ *         want.prompts = &prompt;
+ *         want.prompt_count = 1;
+ *         want.seed = 7;
+ *         want.on_image = save;
+ *         want.user = "out.png";
+ *         unclip_status status = unclip_generate(engine, &want, &err);
+ *         unclip_engine_close(engine);
+ *         return status ? (fprintf(stderr, "%s\n", err.message), 1) : 0;
+ *     }
+ *
+ * Rules that hold for every function:
+ *   - A status is returned and the message goes into the caller's unclip_error (which may be NULL). Nothing is printed,
+ *     nothing exits, nothing global is read or written, no environment variable is consulted.
+ *   - Options structs are filled by their init function first, which also stamps struct_size; they only ever grow at
+ *     the end, so a program built against an older header keeps working.
+ *   - An engine may be used by one thread at a time; different engines are independent.
+ *   - Strings are UTF-8 and zero-terminated unless a length is asked for.
+ */
+#ifndef UNCLIP_H
+#define UNCLIP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define UNCLIP_VERSION_MAJOR 0
+#define UNCLIP_VERSION_MINOR 1
+#define UNCLIP_VERSION_PATCH 0
+
+#if defined(_WIN32)
+#define UNCLIP_API
+#else
+#define UNCLIP_API __attribute__((visibility("default")))
+#endif
+
+/* Values are pinned: 1-99 are the caller's doing, 100-199 the world's, 200 and up ours. */
+typedef enum unclip_status {
+    UNCLIP_OK = 0,
+    UNCLIP_ERR_ARGUMENT = 1,      /* an option is out of range or contradicts another */
+    UNCLIP_ERR_UTF8 = 2,          /* a prompt is not valid UTF-8 */
+    UNCLIP_ERR_UNSUPPORTED = 3,   /* the model or this build cannot do what was asked */
+    UNCLIP_ERR_CANCELLED = 4,     /* a callback asked to stop */
+    UNCLIP_ERR_IMAGE = 5,         /* an input picture is not acceptable */
+    UNCLIP_ERR_MODEL_MISSING = 100, /* a model directory or one of its files is not there */
+    UNCLIP_ERR_MODEL_DATA = 101,  /* a model file is malformed or does not fit the others */
+    UNCLIP_ERR_WRITE = 102,       /* an output could not be written */
+    UNCLIP_ERR_NO_DEVICE = 103,   /* there is no such device */
+    UNCLIP_ERR_MEMORY = 104,      /* out of memory */
+    UNCLIP_ERR_DEVICE = 105,      /* the device failed and must be reopened */
+    UNCLIP_ERR_NOT_FINITE = 106,  /* a stage produced NaN or infinity; the message names it */
+    UNCLIP_ERR_INTERNAL = 200     /* a bug in this library */
+} unclip_status;
+
+typedef struct unclip_error {
+    unclip_status status;
+    char message[1020];
+} unclip_error;
+
+/* "UNCLIP_ERR_ARGUMENT" and so on; "unknown status" for values outside the enum. */
+UNCLIP_API const char *unclip_status_name(unclip_status status);
+
+/* "0.1.0" */
+UNCLIP_API const char *unclip_version(void);
+
+/* ---- the engine: one model on one device ------------------------------------------------------------------------- */
+
+typedef struct unclip_engine unclip_engine;
+
+typedef enum unclip_type {
+    UNCLIP_TYPE_AUTO = 0, /* f32 on a CPU */
+    UNCLIP_TYPE_F32 = 1,
+    UNCLIP_TYPE_F16 = 2,  /* needs a device that computes in it */
+    UNCLIP_TYPE_BF16 = 3
+} unclip_type;
+
+/* How the recorded operations are run. All give the same picture. */
+typedef enum unclip_run_mode {
+    UNCLIP_RUN_REPLAY = 0,  /* the planned list, memory shared between values: the fast one */
+    UNCLIP_RUN_EAGER = 1,   /* every value keeps memory of its own */
+    UNCLIP_RUN_CHECKED = 2, /* as eager, and each operation is compared with the double-precision reference: the first
+                               one outside its tolerance ends the run and is named */
+    UNCLIP_RUN_TIMED = 3    /* as replay, with the time of each operation reported through on_log */
+} unclip_run_mode;
+
+typedef enum unclip_log_level { UNCLIP_LOG_DEBUG = 0, UNCLIP_LOG_INFO = 1, UNCLIP_LOG_WARNING = 2 } unclip_log_level;
+
+typedef void (*unclip_log_fn)(void *user, unclip_log_level level, const char *message);
+
+typedef struct unclip_engine_options {
+    size_t struct_size;
+    const char *model_dir; /* a diffusers UnCLIPPipeline directory, see weights/README.md; required */
+    const char *device;    /* "auto" (default, NULL too), "cpu", "ref" (slow double-precision reference), "cuda:N" */
+    unclip_type type;
+    unclip_run_mode run_mode;
+    int threads;           /* CPU threads; 0 = all cores */
+    unclip_log_fn on_log;  /* may be NULL */
+    void *log_user;
+} unclip_engine_options;
+
+UNCLIP_API void unclip_engine_options_init(unclip_engine_options *options);
+
+/* Reads the configuration, maps the weights and checks every tensor's name and shape. *engine is NULL on failure. */
+UNCLIP_API unclip_status unclip_engine_open(unclip_engine **engine, const unclip_engine_options *options,
+                                            unclip_error *err);
+UNCLIP_API void unclip_engine_close(unclip_engine *engine); /* NULL is allowed */
+
+/* ---- stages ------------------------------------------------------------------------------------------------------ */
+
+typedef enum unclip_stage {
+    UNCLIP_STAGE_PRIOR = 0,  /* text -> CLIP image embedding (paper section 2.2) */
+    UNCLIP_STAGE_DECODER = 1, /* embedding -> 64 x 64 picture (section 2.1) */
+    UNCLIP_STAGE_SR256 = 2,  /* 64 -> 256 */
+    UNCLIP_STAGE_SR1024 = 3, /* 256 -> 1024 */
+    UNCLIP_STAGE_COUNT = 4
+} unclip_stage;
+
+/* "prior", "decoder", "sr256", "sr1024" */
+UNCLIP_API const char *unclip_stage_name(unclip_stage stage);
+
+typedef enum unclip_sampler {
+    UNCLIP_SAMPLER_DEFAULT = 0,  /* what the model directory says */
+    UNCLIP_SAMPLER_UNCLIP = 1,   /* ancestral, variance as the scheduler's configuration says (diffusers UnCLIPScheduler) */
+    UNCLIP_SAMPLER_DDPM = 2,     /* ancestral with the fixed small variance */
+    UNCLIP_SAMPLER_ANALYTIC = 3, /* ancestral with the optimal variance of Analytic-DPM; needs the model's table */
+    UNCLIP_SAMPLER_DDIM = 4,     /* with eta */
+    UNCLIP_SAMPLER_DPMPP_2M = 5  /* DPM-Solver++ 2M, deterministic */
+} unclip_sampler;
+
+/* "unclip", "ddpm", "analytic", "ddim", "dpm++"; UNCLIP_SAMPLER_DEFAULT is "default". */
+UNCLIP_API const char *unclip_sampler_name(unclip_sampler sampler);
+
+typedef struct unclip_stage_options {
+    int steps;              /* 0 = the model's default; 1 to 1000 */
+    float guidance;         /* classifier-free guidance scale; negative = the model's default; 1 or below = none.
+                               The upsamplers ignore it. */
+    unclip_sampler sampler;
+    float eta;              /* DDIM: 0 = deterministic ... 1 = as noisy as the ancestral sampler; negative = default */
+    const char *respacing;  /* NULL, or "fast27" / "a,b,c...": steps taken from equal sections of the schedule, as
+                               guided-diffusion's space_timesteps; overrides steps */
+} unclip_stage_options;
+
+/* ---- pictures ---------------------------------------------------------------------------------------------------- */
+
+typedef struct unclip_image {
+    size_t struct_size;
+    int width, height;
+    const uint8_t *rgb;     /* height rows of width pixels of 3 bytes, no padding; valid during the callback only */
+    size_t index;           /* 0-based among the images of the request */
+    size_t prompt_index;
+    uint64_t seed;          /* the seed that makes this picture alone */
+    double stage_seconds[UNCLIP_STAGE_COUNT]; /* time of the launch that this picture was in */
+    const char *parameters_json; /* every setting of every stage, for replay; valid during the callback only */
+} unclip_image;
+
+/* Writes a PNG (to a temporary file that is then renamed, so that a reader sees all of it or nothing). */
+UNCLIP_API unclip_status unclip_image_write_png(const unclip_image *image, const char *path, unclip_error *err);
+
+/* The same bytes in memory: *png is to be given to unclip_free. */
+UNCLIP_API unclip_status unclip_image_encode_png(const unclip_image *image, uint8_t **png, size_t *size,
+                                                 unclip_error *err);
+
+/* Frees what this library returned through a pointer to a pointer. */
+UNCLIP_API void unclip_free(void *memory);
+
+/* ---- text to image ----------------------------------------------------------------------------------------------- */
+
+typedef enum unclip_rng {
+    UNCLIP_RNG_PHILOX = 0,   /* noise keyed by (seed, stage, step, element): a picture does not depend on its batch */
+    UNCLIP_RNG_TORCH_CPU = 1 /* PyTorch's CPU generator in the order in which diffusers' UnCLIPPipeline draws: each
+                                launch is one pipeline call seeded with its first image's seed */
+} unclip_rng;
+
+typedef struct unclip_progress {
+    size_t struct_size;
+    unclip_stage stage;
+    int step, steps;              /* step = number of steps done, 0 when the stage begins */
+    size_t first_image, image_count; /* the images in this launch */
+    const unclip_image *preview;  /* the current estimate of the final picture, or NULL; see preview_interval */
+} unclip_progress;
+
+/* Return non-zero to stop: the function returns UNCLIP_ERR_CANCELLED. */
+typedef int (*unclip_progress_fn)(void *user, const unclip_progress *progress);
+typedef int (*unclip_image_fn)(void *user, const unclip_image *image);
+
+typedef struct unclip_generate_options {
+    size_t struct_size;
+    const char *const *prompts;
+    size_t prompt_count;
+    size_t images_per_prompt; /* default 1 */
+    size_t batch_size;        /* images per launch; 0 = all at once up to 4 */
+    uint64_t seed;            /* image k of the request has the seed `seed + k` */
+    unclip_rng rng;
+    int size;                 /* 64, 256, 1024: where the cascade stops; 0 = the largest the model has */
+    unclip_stage_options stage[UNCLIP_STAGE_COUNT];
+    int prior_candidates;     /* default 1; the paper draws 2 and keeps the one nearer to the text embedding */
+    int preview_interval;     /* decoder and upsampler steps between previews; 0 = none */
+    unclip_progress_fn on_progress; /* may be NULL */
+    unclip_image_fn on_image;       /* each picture as it is finished; may be NULL */
+    void *user;
+} unclip_generate_options;
+
+UNCLIP_API void unclip_generate_options_init(unclip_generate_options *options);
+
+/* Draws prompt_count * images_per_prompt pictures, prompt by prompt. */
+UNCLIP_API unclip_status unclip_generate(unclip_engine *engine, const unclip_generate_options *options,
+                                         unclip_error *err);
+
+/* ---- what it would cost ------------------------------------------------------------------------------------------ */
+
+typedef struct unclip_estimate_stage {
+    uint64_t weight_bytes;     /* of the tensors as stored on disk */
+    uint64_t activation_bytes; /* of the stage's arena: exact */
+    double flops;              /* of one launch, all steps; 2 FLOP a multiply-add */
+    int steps;
+} unclip_estimate_stage;
+
+typedef struct unclip_estimate {
+    size_t struct_size;
+    unclip_estimate_stage text;                      /* the CLIP text encoder */
+    unclip_estimate_stage stage[UNCLIP_STAGE_COUNT];
+    uint64_t peak_activation_bytes;                  /* stages run one after another and share memory */
+} unclip_estimate;
+
+/* Plans one launch of the options' batch without running it. */
+UNCLIP_API unclip_status unclip_generate_estimate(unclip_engine *engine, const unclip_generate_options *options,
+                                                  unclip_estimate *estimate, unclip_error *err);
+
+/* ---- embeddings -------------------------------------------------------------------------------------------------- */
+
+typedef struct unclip_embedding {
+    size_t struct_size;
+    float *values;       /* [dim], not normalised */
+    size_t dim;
+    int32_t *tokens;     /* start, pieces, end; NULL for an image */
+    size_t token_count;
+    int truncated;       /* non-zero when the text was longer than the model's context */
+} unclip_embedding;
+
+/* CLIP's joint space. Release with unclip_embedding_free. */
+UNCLIP_API unclip_status unclip_embed_text(unclip_engine *engine, const char *text, unclip_embedding *out,
+                                           unclip_error *err);
+/* png: the bytes of a PNG file. */
+UNCLIP_API unclip_status unclip_embed_image(unclip_engine *engine, const uint8_t *png, size_t size,
+                                            unclip_embedding *out, unclip_error *err);
+UNCLIP_API void unclip_embedding_free(unclip_embedding *embedding);
+
+/* ---- description ------------------------------------------------------------------------------------------------- */
+
+/* The model as JSON: name, licence, per part its class, parameter count and storage type, defaults of every stage.
+ * *json is to be given to unclip_free. */
+UNCLIP_API unclip_status unclip_engine_describe(unclip_engine *engine, char **json, unclip_error *err);
+
+/* The settings stored in a PNG made by this library, as JSON: the parameters_json of unclip_image. */
+UNCLIP_API unclip_status unclip_png_parameters(const uint8_t *png, size_t size, char **json, unclip_error *err);
+
+/* The devices that this build can use on this machine, as a JSON array of {"device", "name", "types"}. */
+UNCLIP_API unclip_status unclip_devices(char **json, unclip_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
