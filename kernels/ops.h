@@ -89,6 +89,9 @@ typedef struct uc_repeat_attrs { int times; } uc_repeat_attrs;
 
 /* select_row: table [rows, c] -> [1, c], row = uc_step.index. */
 
+/* slice: indices begin ... begin + size - 1 of dimension 0 or 1; size is the output's. Not for rank 4 along dim 1. */
+typedef struct uc_slice_attrs { int dim; int64_t begin; } uc_slice_attrs;
+
 /* gather_token: x [b,t,c] -> [b,c]: token index[b] (I32), or the attribute when the input is absent. */
 typedef struct uc_gather_attrs { int64_t token; } uc_gather_attrs;
 
@@ -140,6 +143,7 @@ typedef union uc_attrs {
     uc_resample_attrs resample;
     uc_concat_attrs concat;
     uc_repeat_attrs repeat;
+    uc_slice_attrs slice;
     uc_gather_attrs gather_token;
     uc_noise_attrs noise_step;
 } uc_attrs;

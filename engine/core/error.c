@@ -27,17 +27,16 @@ unclip_status uc_fail(unclip_error *err, unclip_status status, const char *forma
 
 unclip_status uc_fail_prefix(unclip_error *err, unclip_status status, const char *format, ...) {
     if (!err) return status;
-    char whole[sizeof err->message];
+    const unclip_error inner = *err;
     va_list args;
     va_start(args, format);
-    vsnprintf(whole, sizeof whole, format, args);
+    vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
-    const size_t n = strlen(whole);
-    snprintf(whole + n, sizeof whole - n, ": %s", err->message);
-    cut_at_character(whole, sizeof whole);
-    err->status = status;
-    memcpy(err->message, whole, sizeof whole);
-    return status;
+    const size_t used = strlen(err->message), room = sizeof err->message - used - 1;
+    strncat(err->message, ": ", room);
+    if (room > 2) strncat(err->message, inner.message, room - 2);
+    cut_at_character(err->message, sizeof err->message);
+    return err->status = status;
 }
 
 unclip_status uc_fail_memory(unclip_error *err, size_t bytes, const char *what) {

@@ -58,6 +58,7 @@ uc_val uc_scale_shift(uc_graph *g, uc_val x, uc_val scale, uc_val shift); /* [c]
 uc_val uc_resample(uc_graph *g, uc_val x, uc_resample_mode mode, int64_t height, int64_t width);
 uc_val uc_concat(uc_graph *g, int dim, const uc_val *parts, int count);  /* 2 to 4 parts */
 uc_val uc_repeat(uc_graph *g, uc_val x, int times);       /* times 1 returns x */
+uc_val uc_slice(uc_graph *g, uc_val x, int dim, int64_t begin, int64_t size);
 uc_val uc_select_row(uc_graph *g, uc_val table);
 uc_val uc_gather_token(uc_graph *g, uc_val x, uc_val index); /* index [b] I32 */
 uc_val uc_take_token(uc_graph *g, uc_val x, int64_t token);
