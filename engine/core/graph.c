@@ -61,9 +61,11 @@ uc_scope uc_scope_push(uc_graph *graph, const char *format, ...) {
 
 void uc_scope_pop(uc_graph *graph, uc_scope scope) { graph->scope[scope.length] = 0; }
 
-void uc_next_phase(uc_graph *graph) {
-    graph->phase++;
-    graph->phase_count = graph->phase + 1;
+int uc_set_phase(uc_graph *graph, int phase) {
+    const int before = graph->phase;
+    graph->phase = phase;
+    if (phase >= graph->phase_count) graph->phase_count = phase + 1;
+    return before;
 }
 
 void uc_use_params(uc_graph *graph, const uc_params *params) {
@@ -127,14 +129,14 @@ uc_val uc_weight(uc_graph *graph, const char *name, uc_shape shape) {
     for (int32_t i = 1; i < graph->value_count; i++)
         if (graph->values[i].param == param) return (uc_val){ i };
     return add_value(graph, (uc_value){ .kind = UC_VALUE_WEIGHT, .dtype = param->dtype, .shape = shape,
-                                        .param = param, .producer = -1 });
+                                        .param = param });
 }
 
 uc_val uc_state(uc_graph *graph, const char *name, uc_dtype dtype, uc_shape shape) {
     char *copy = strdup(name);
     if (!copy) return uc_graph_fail(graph, UNCLIP_ERR_MEMORY, "out of memory while recording");
     const uc_val v = add_value(graph, (uc_value){ .kind = UC_VALUE_STATE, .dtype = dtype, .shape = shape,
-                                                  .name = copy, .producer = -1 });
+                                                  .name = copy });
     if (!uc_present(v)) free(copy);
     return v;
 }
@@ -151,13 +153,12 @@ uc_val uc_root(const uc_graph *graph, uc_val v) {
 }
 
 uc_val uc_graph_add_temp(uc_graph *graph, uc_dtype dtype, uc_shape shape) {
-    return add_value(graph, (uc_value){ .kind = UC_VALUE_TEMP, .dtype = dtype, .shape = shape,
-                                        .producer = graph->op_count });
+    return add_value(graph, (uc_value){ .kind = UC_VALUE_TEMP, .dtype = dtype, .shape = shape });
 }
 
 uc_val uc_graph_add_alias(uc_graph *graph, uc_val base, uc_shape shape) {
     return add_value(graph, (uc_value){ .kind = UC_VALUE_ALIAS, .dtype = graph->values[base.id].dtype, .shape = shape,
-                                        .base = base, .producer = graph->values[base.id].producer });
+                                        .base = base });
 }
 
 void uc_graph_add_op(uc_graph *graph, const uc_op *op) {

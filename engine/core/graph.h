@@ -29,7 +29,6 @@ typedef struct uc_value {
     uc_param *param;     /* weights */
     char *name;          /* states */
     uc_val base;         /* aliases: whose memory */
-    int32_t producer;    /* index of the operation that writes it; -1 for weights and states */
 } uc_value;
 
 typedef struct uc_op {
@@ -47,7 +46,7 @@ typedef struct uc_graph {
     const uc_params *params; /* where weights are looked up; changed by uc_use_params */
     uc_value *values;        /* values[0] is none */
     int32_t value_count, value_capacity;
-    uc_op *ops;              /* in order; phases ascend */
+    uc_op *ops;              /* in order of recording; the planner sorts them by phase */
     int32_t op_count, op_capacity;
     int phase, phase_count;
     char scope[512];
@@ -69,8 +68,9 @@ typedef struct uc_scope { size_t length; } uc_scope;
 uc_scope uc_scope_push(uc_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void uc_scope_pop(uc_graph *graph, uc_scope scope);
 
-/* Following operations belong to the next phase. */
-void uc_next_phase(uc_graph *graph);
+/* Following operations belong to this phase; returns the one before. Phases may be recorded in any order: what a
+ * network computes from its per-run inputs alone is recorded in phase 0 at the place where it is needed. */
+int uc_set_phase(uc_graph *graph, int phase);
 
 /* The network whose weights follow; the scope starts anew. */
 void uc_use_params(uc_graph *graph, const uc_params *params);

@@ -87,6 +87,20 @@ static void forget_state_copies(relist *r) {
         if (r->g->values[v].kind == UC_VALUE_STATE) r->copy[v] = UC_NONE;
 }
 
+/* What was recorded out of turn goes to its phase; within a phase the order stays. */
+static unclip_status sort_by_phase(uc_graph *g, unclip_error *err) {
+    uc_op *sorted = malloc((size_t)(g->op_count + 1) * sizeof *sorted);
+    if (!sorted) return uc_fail_memory(err, (size_t)g->op_count * sizeof *sorted, g->name);
+    int32_t n = 0;
+    for (int p = 0; p < g->phase_count; p++)
+        for (int32_t i = 0; i < g->op_count; i++)
+            if (g->ops[i].phase == p) sorted[n++] = g->ops[i];
+    free(g->ops);
+    g->ops = sorted;
+    g->op_capacity = g->op_count + 1;
+    return UNCLIP_OK;
+}
+
 static unclip_status insert_reorders(uc_graph *g, const uc_target *target, unclip_error *err) {
     const size_t n = (size_t)g->value_count;
     relist r = { .g = g, .target = target, .values = g->value_count, .old = g->ops, .old_count = g->op_count };
@@ -119,6 +133,8 @@ static unclip_status insert_reorders(uc_graph *g, const uc_target *target, uncli
 /* The layout that each value ended with: the one its producer wants, a reorder's being the opposite of its input's. */
 static void settle_layouts(uc_plan *plan, const uc_target *target) {
     const uc_graph *g = plan->graph;
+    for (int32_t v = 1; v < g->value_count; v++)
+        if (g->values[v].kind == UC_VALUE_ALIAS && g->values[v].shape.rank == 4) plan->values[v].layout = UC_NHWC;
     for (int32_t i = 0; i < g->op_count; i++) {
         const uc_op *op = &g->ops[i];
         for (int k = 0; k < UC_MAX_OUTPUTS; k++) {
@@ -131,8 +147,6 @@ static void settle_layouts(uc_plan *plan, const uc_target *target) {
             plan->values[out.id].layout = layout;
         }
     }
-    for (int32_t v = 1; v < g->value_count; v++)
-        if (g->values[v].kind == UC_VALUE_ALIAS && g->values[v].shape.rank == 4) plan->values[v].layout = UC_NHWC;
 }
 
 /* ---- lifetimes --------------------------------------------------------------------------------------------------- */
@@ -251,6 +265,7 @@ static unclip_status assign_offsets(uc_plan *plan, const uc_target *target, bool
 static unclip_status build(uc_plan *plan, const uc_target *target, bool share, unclip_error *err) {
     uc_graph *g = plan->graph;
     unclip_status status = uc_graph_finish(g, err);
+    if (!status) status = sort_by_phase(g, err);
     if (!status) status = insert_reorders(g, target, err);
     if (status) return status;
     plan->values = calloc((size_t)g->value_count, sizeof *plan->values);
