@@ -69,7 +69,8 @@ typedef struct uc_attention_attrs { int heads; bool causal; float scale; } uc_at
 /* embedding: ids [b,t] (I32), table [vocab,c], positions [>= t, c] added; out [b,t,c]. Ids are in range. */
 
 /* timestep: t [n] (F32) -> [n, dim]: f_i = exp(-ln(10000) i / (dim/2 - freq_shift)); [cos | sin] when flip, else
- * [sin | cos]; a trailing zero when dim is odd (diffusers get_timestep_embedding). */
+ * [sin | cos]; a trailing zero when dim is odd (diffusers get_timestep_embedding). Every operation up to the argument
+ * t f_i is rounded to float, in ref too: the networks were trained with that, and it moves the result by up to 1e-4. */
 typedef struct uc_timestep_attrs { bool flip_sin_to_cos; float freq_shift; } uc_timestep_attrs;
 
 typedef struct uc_activation_attrs { uc_act act; } uc_activation_attrs;
@@ -127,8 +128,8 @@ typedef struct uc_step {
 } uc_step;
 
 /* noise_step: x, x0 [b,c,...] F32 PLAIN, both updated in place (outputs 0 and 1 share the memory of inputs X and X0);
- * prediction [b or 2b, c or 2c, ...] PLAIN, 2b when guided, 2c when learned_variance. Noise: `noise` [b,c,...] when that
- * input is present, else Philox keyed by seeds [b] (I64) and the step: uc_philox_normal of element i of the image in
+ * prediction [b or 2b, c or 2c, ...] PLAIN, 2b when guided, 2c when the network predicts a variance; the second half is
+ * read only if learned_variance, and otherwise skipped. Noise: `noise` [b,c,...] when that input is present, else Philox keyed by seeds [b] (I64) and the step: uc_philox_normal of element i of the image in
  * its logical row-major order. */
 typedef struct uc_noise_attrs { uc_prediction prediction; bool guided, learned_variance; } uc_noise_attrs;
 
