@@ -1,0 +1,92 @@
+"""Pictures on disk: rendered once, in parts, and read back as batches.
+
+    python -m weights.train.dataset --out DIR [--parts 2] [--pictures 50000]
+
+writes DIR/data/{train0,train1,...,test}.{images,labels}.npy. The test part shows held-out combinations only. A part that
+exists is left alone, so the command can be repeated.
+"""
+import argparse
+import multiprocessing
+import pathlib
+import random
+
+import numpy as np
+import torch
+
+from weights.train import captions, scenes
+from weights.train.networks import PICTURE
+
+TEST_SEED = 900
+
+
+def write_part(path, count, seed, held):
+    """Renders `count` pictures; the images file appears under its name only when it is complete."""
+    from weights.train.renderer import render
+    images_path, labels_path = pathlib.Path(f"{path}.images.npy"), pathlib.Path(f"{path}.labels.npy")
+    if images_path.exists():
+        return
+    rng = random.Random(seed)
+    unfinished = images_path.with_suffix(".unfinished")
+    images = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (count, PICTURE, PICTURE, 3))
+    labels = np.empty((count, len(scenes.LABEL_NAMES)), np.int8)
+    for i in range(count):
+        scene = scenes.sample_scene(rng, held=held)
+        images[i] = render(scenes.layout(rng, scene), PICTURE, samples=2)
+        labels[i] = scenes.labels(scene)
+    images.flush()
+    np.save(labels_path, labels)
+    unfinished.rename(images_path)
+
+
+class Pictures:
+    """A set of pictures with labels; captions are made afresh for each batch."""
+
+    def __init__(self, folder, pattern, seed=0):
+        paths = sorted(pathlib.Path(folder).glob(f"{pattern}.images.npy"))
+        if not paths:
+            raise FileNotFoundError(f"no {pattern}.images.npy in {folder}: run weights.train.dataset first")
+        self.images = np.concatenate([np.load(path, mmap_mode="r") for path in paths])
+        labels = np.concatenate([np.load(str(path).replace(".images.", ".labels.")) for path in paths])
+        self.labels = torch.from_numpy(labels.astype(np.int64))
+        self.scenes = [scenes.scene_from_labels(row) for row in labels]
+        self.indices = np.random.RandomState(seed)
+        self.words = random.Random(seed)
+
+    def __len__(self):
+        return len(self.images)
+
+    def draw(self, batch):
+        return self.indices.randint(0, len(self), batch)
+
+    def pixels(self, index, size=PICTURE):
+        """[batch, 3, size, size] in -1..1."""
+        pixels = torch.from_numpy(self.images[index]).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+        if size != PICTURE:
+            pixels = torch.nn.functional.avg_pool2d(pixels, PICTURE // size)
+        return pixels.contiguous()
+
+    def free_captions(self, index):
+        return [captions.free_caption(self.words, self.scenes[i]) for i in index]
+
+    def plain_captions(self, index):
+        return [captions.plain_caption(self.scenes[i]) for i in index]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--parts", type=int, default=2)
+    parser.add_argument("--pictures", type=int, default=50000, help="pictures in each training part")
+    parser.add_argument("--test-pictures", type=int, default=3000)
+    parser.add_argument("--processes", type=int, default=2)
+    args = parser.parse_args()
+    folder = args.out / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(folder / "test", args.test_pictures, TEST_SEED, True)]
+    jobs += [(folder / f"train{k}", args.pictures, 1 + k, False) for k in range(args.parts)]
+    with multiprocessing.Pool(args.processes) as pool:
+        pool.starmap(write_part, jobs, chunksize=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Trains one of the upsamplers, 64 -> 256 or 256 -> 1024.
+
+    python -m weights.train.upsampler 256 --out DIR
+    python -m weights.train.upsampler 1024 --out DIR
+
+Follows the paper: ADM's UNet without attention, text or guidance; the low-resolution picture, resized, as three more input
+channels; trained on random crops and applied to whole pictures; cosine schedule for 256, linear for 1024; the input
+blurred for 256, degraded after BSR for 1024.
+Leaves: the size. Differs: predicts the clean picture, so that two to seven steps suffice; loss is squared plus a little
+absolute error. Crops are rendered on the first run and kept.
+"""
+import math
+import multiprocessing
+import pathlib
+import random
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from weights.train import degrade, diffusion, networks, scenes, training
+from weights.train.optimizer import MuonWithAdam
+
+FACTOR = 4
+STORED_CROP = 192
+ABSOLUTE_WEIGHT = 0.1
+SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_res_first", "crop": 96, "batch": 12,
+                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256},
+            1024: {"channels": networks.UPSAMPLER_1024_CHANNELS, "folder": "super_res_1024", "crop": 128, "batch": 12,
+                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024}}
+
+
+def write_crops(path, full, count, seed):
+    """Renders `count` crops of pictures that are `full` pixels wide, most of them near the middle, where objects are."""
+    from weights.train.renderer import render
+    path = pathlib.Path(path)
+    if path.exists():
+        return
+    rng = random.Random(seed)
+    unfinished = path.with_suffix(".unfinished")
+    crops = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (count, STORED_CROP, STORED_CROP, 3))
+    room = full - STORED_CROP
+    for i in range(count):
+        flat = scenes.layout(rng, scenes.sample_scene(rng, held=False))
+        if rng.random() < 0.75:
+            corner = [min(max(int(rng.gauss(0.5, 0.16) * full - STORED_CROP / 2), 0), room) for _ in "xy"]
+        else:
+            corner = [rng.randint(0, room) for _ in "xy"]
+        x, y = (value // FACTOR * FACTOR for value in corner)
+        crops[i] = render(flat, STORED_CROP, 2,
+                          (x / full, y / full, (x + STORED_CROP) / full, (y + STORED_CROP) / full))
+    crops.flush()
+    unfinished.rename(path)
+
+
+def load_crops(folder, full, count, processes):
+    halves = [(folder / f"crops{full}_{k}.npy", full, count // 2, 1000 + full + k) for k in range(2)]
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        pool.starmap(write_crops, halves, chunksize=1)
+    return np.concatenate([np.load(half[0], mmap_mode="r") for half in halves])
+
+
+def draw(crops, batch, size, numbers):
+    """Random crops of the stored ones, mirrored at random; float in -1..1."""
+    index = numbers.randint(0, len(crops), batch)
+    corners = numbers.randint(0, (STORED_CROP - size) // FACTOR + 1, (batch, 2)) * FACTOR
+    parts = np.stack([crops[i, y:y + size, x:x + size] for i, (y, x) in zip(index, corners)])
+    pixels = torch.from_numpy(parts).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return pixels.flip(3) if numbers.rand() < 0.5 else pixels.contiguous()
+
+
+def resized(low):
+    return F.interpolate(low, scale_factor=FACTOR, mode="bicubic", antialias=True, align_corners=False)
+
+
+def main():
+    parser = training.arguments(__doc__, budget=20)
+    parser.add_argument("size", type=int, choices=sorted(SETTINGS))
+    parser.add_argument("--crops", type=int, default=5000)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--render-only", action="store_true", help="render the crops and stop")
+    args = parser.parse_args()
+    device = training.prepare(args)
+    chosen = SETTINGS[args.size]
+    crops = load_crops(args.out / "data", args.size, args.crops, args.threads)
+    if args.render_only:
+        return
+    model = networks.upsampler(args.size, chosen["channels"])
+    networks.keep_absolute_scale(model)
+    model.to(device)
+    optimizer = MuonWithAdam(model, args.rate, first_and_last=("conv_in", "conv_out"))
+    run = training.Run(chosen["folder"], args, model, optimizer, average_decay=0.998)
+    numbers = np.random.RandomState(args.seed + run.step)
+    abar = chosen["abar"]()
+
+    def loss(step, share):
+        clean = draw(crops, chosen["batch"], chosen["crop"], numbers).to(device)
+        low = F.avg_pool2d(clean, FACTOR)
+        exact, given = resized(low), resized(chosen["degrade"](low))
+        t = torch.randint(0, diffusion.STEPS, (len(clean),))
+        noisy = diffusion.add_noise(clean, torch.randn_like(clean), abar[t])
+        with torch.autocast(args.device, torch.bfloat16):
+            predicted = model(torch.cat([noisy, given], 1), t.to(device)).sample.float()
+        squared = F.mse_loss(predicted, clean)
+        total = squared + ABSOLUTE_WEIGHT * F.l1_loss(predicted, clean)
+        return total, {"squared": squared, "squared_bicubic": F.mse_loss(exact, clean),
+                       "squared_degraded": F.mse_loss(given, clean)}
+
+    run.train(loss)
+    run.log({"gain_db": gain(model, crops, chosen, device)})
+    model.save_pretrained(args.out / chosen["folder"])
+
+
+@torch.no_grad()
+def gain(model, crops, chosen, device, count=48):
+    """How many dB one step from pure noise is above bicubic resizing, on undegraded crops."""
+    numbers = np.random.RandomState(1)
+    clean = draw(crops, count, STORED_CROP, numbers).to(device)
+    exact = resized(F.avg_pool2d(clean, FACTOR))
+    t = torch.full((1,), diffusion.STEPS - 1, device=device)
+    predicted = torch.cat([model(torch.cat([torch.randn_like(part), low], 1), t).sample
+                           for part, low in zip(clean.split(8), exact.split(8))])
+    return 10 * math.log10(float(F.mse_loss(exact, clean) / F.mse_loss(predicted, clean)))
+
+
+if __name__ == "__main__":
+    main()
