@@ -1,0 +1,16 @@
+/* commands.h - one function per subcommand. Each returns the exit code and, unless that is 0, fills *err. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "args.h"
+#include "log.h"
+
+int cli_generate(const cli_args *args, cli_log *log, cli_error *err);
+int cli_embed(const cli_args *args, cli_log *log, cli_error *err);
+int cli_inspect(const cli_args *args, cli_log *log, cli_error *err);
+int cli_devices(const cli_args *args, cli_log *log, cli_error *err);
+
+/* --estimate: the table of one launch. */
+int cli_print_estimate(unclip_engine *engine, const unclip_generate_options *options, cli_error *err);
+
+#endif

@@ -1,0 +1,76 @@
+/* embed.c - only the second arrow: a text or a picture and its place in CLIP's joint space, one JSON object a line. */
+#include <stdlib.h>
+#include <stdio.h>
+
+#include "commands.h"
+#include "model.h"
+#include "prompts.h"
+#include "signals.h"
+#include "text.h"
+
+enum { LARGEST_PNG = 256 << 20 };
+
+/* %.9g is enough for a float to be read back as itself. */
+static int print_line(const char *kind, const char *name, const unclip_embedding *embedding, cli_error *err) {
+    printf("{\"%s\": ", kind);
+    cli_write_json_string(stdout, name);
+    if (embedding->tokens) {
+        fputs(", \"tokens\": [", stdout);
+        for (size_t i = 0; i < embedding->token_count; i++) printf(i ? ", %d" : "%d", embedding->tokens[i]);
+        fputs("]", stdout);
+    }
+    fputs(", \"embedding\": [", stdout);
+    for (size_t i = 0; i < embedding->dim; i++) printf(i ? ", %.9g" : "%.9g", (double)embedding->values[i]);
+    fputs("]}\n", stdout);
+    return cli_flush_results(err);
+}
+
+static int embed_text(unclip_engine *engine, const char *text, cli_error *err) {
+    unclip_embedding embedding = { .struct_size = sizeof embedding };
+    unclip_error error = { .status = UNCLIP_OK };
+    unclip_status status = unclip_embed_text(engine, text, &embedding, &error);
+    int code = status ? cli_fail_status(err, status, &error) : print_line("text", text, &embedding, err);
+    unclip_embedding_free(&embedding);
+    return code;
+}
+
+static int embed_image(unclip_engine *engine, const char *path, cli_error *err) {
+    char *png = NULL;
+    size_t size = 0;
+    int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
+    if (code) return code;
+    unclip_embedding embedding = { .struct_size = sizeof embedding };
+    unclip_error error = { .status = UNCLIP_OK };
+    unclip_status status = unclip_embed_image(engine, (const uint8_t *)png, size, &embedding, &error);
+    free(png);
+    if (status) code = cli_fail(err, cli_exit_code(status), "%s: %s", path, error.message);
+    else code = print_line("image", path, &embedding, err);
+    unclip_embedding_free(&embedding);
+    return code;
+}
+
+static int embed_all(unclip_engine *engine, const cli_prompts *prompts, const cli_list *images, cli_error *err) {
+    int code = CLI_OK;
+    for (size_t i = 0; !code && i < prompts->count + images->count; i++) {
+        if (cli_signal_received()) return cli_fail(err, 128 + cli_signal_received(), "interrupted");
+        if (i < prompts->count) code = embed_text(engine, prompts->items[i], err);
+        else code = embed_image(engine, images->items[i - prompts->count], err);
+    }
+    return code;
+}
+
+int cli_embed(const cli_args *args, cli_log *log, cli_error *err) {
+    const cli_list *images = &args->flag[CLI_FLAG_INIT_IMG].list;
+    cli_prompts prompts;
+    int code = cli_prompts_gather(&prompts, args, err);
+    if (code) return code;
+    unclip_engine *engine = NULL;
+    if (prompts.count + images->count == 0) {
+        code = cli_fail(err, CLI_USAGE, "nothing to embed: give a text (-p, -f) or a picture (-i)");
+    }
+    if (!code) code = cli_open_engine(&engine, args, UNCLIP_TYPE_AUTO, log, err);
+    if (!code) code = embed_all(engine, &prompts, images, err);
+    unclip_engine_close(engine);
+    cli_prompts_free(&prompts);
+    return code;
+}

@@ -1,0 +1,68 @@
+/* inspect.c - beside the flow: what a model directory holds, or how a picture was made; and which devices there are. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "commands.h"
+#include "model.h"
+#include "text.h"
+
+enum { LARGEST_PNG = 256 << 20 };
+
+/* Prints the library's JSON, or explains why there is none. */
+static int print_json(unclip_status status, char *json, const char *name, const unclip_error *error, cli_error *err) {
+    if (status) return cli_fail(err, cli_exit_code(status), "%s%s%s", name ? name : "", name ? ": " : "", error->message);
+    puts(json);
+    unclip_free(json);
+    return cli_flush_results(err);
+}
+
+static int inspect_png(const char *path, cli_error *err) {
+    char *png = NULL, *json = NULL;
+    size_t size = 0;
+    int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
+    if (code) return code;
+    unclip_error error = { .status = UNCLIP_OK };
+    unclip_status status = unclip_png_parameters((const uint8_t *)png, size, &json, &error);
+    free(png);
+    return print_json(status, json, path, &error, err);
+}
+
+static int inspect_model(const cli_args *args, cli_log *log, cli_error *err) {
+    unclip_engine *engine = NULL;
+    char *json = NULL;
+    int code = cli_open_engine(&engine, args, UNCLIP_TYPE_AUTO, log, err);
+    if (code) return code;
+    unclip_error error = { .status = UNCLIP_OK };
+    unclip_status status = unclip_engine_describe(engine, &json, &error);
+    code = print_json(status, json, NULL, &error, err);
+    unclip_engine_close(engine);
+    return code;
+}
+
+int cli_inspect(const cli_args *args, cli_log *log, cli_error *err) {
+    if (!args->operands.count) return inspect_model(args, log, err);
+    const char *path = args->operands.items[0];
+    if (args->flag[CLI_FLAG_MODEL].given) {
+        return cli_fail(err, CLI_USAGE, "inspect: give --model or \"%s\", not both", path);
+    }
+    struct stat about;
+    if (strcmp(path, "-") == 0) return inspect_png(path, err);
+    if (stat(path, &about) != 0) return cli_fail(err, CLI_NO_INPUT, "%s: %s", path, strerror(errno));
+    if (!S_ISDIR(about.st_mode)) return inspect_png(path, err);
+    cli_args with_model = *args;
+    with_model.flag[CLI_FLAG_MODEL].given = true;
+    with_model.flag[CLI_FLAG_MODEL].text = path;
+    return inspect_model(&with_model, log, err);
+}
+
+int cli_devices(const cli_args *args, cli_log *log, cli_error *err) {
+    (void)args;
+    (void)log;
+    char *json = NULL;
+    unclip_error error = { .status = UNCLIP_OK };
+    unclip_status status = unclip_devices(&json, &error);
+    return print_json(status, json, NULL, &error, err);
+}
