@@ -68,7 +68,8 @@ size_t cli_edit_distance(const char *a, const char *b) {
         for (size_t j = 1; j <= columns; j++) {
             size_t cost = above[j - 1] + (a[i - 1] != b[j - 1]);
             cost = least(cost, least(above[j] + 1, now[j - 1] + 1));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) cost = least(cost, two_above[j - 2] + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                cost = least(cost, two_above[j - 2] + 1);
             now[j] = cost;
         }
     }
@@ -131,8 +132,8 @@ static int parse_integer(const cli_flag *flag, const char *origin, const char *t
         return cli_fail(err, CLI_USAGE, "%s: \"%.80s\" is not a whole number", origin, text);
     }
     if (errno || (double)number < flag->low || (double)number > flag->high) {
-        return cli_fail(err, CLI_USAGE, "%s: %.40s is out of range; it must be from %.0f to %.0f", origin, text, flag->low,
-                        flag->high);
+        return cli_fail(err, CLI_USAGE, "%s: %.40s is out of range; it must be from %.0f to %.0f", origin, text,
+                        flag->low, flag->high);
     }
     value->integer = number;
     return CLI_OK;
@@ -266,7 +267,8 @@ static int parse_letters(cli_args *args, cursor *at, const char *word, cli_error
 static int parse_operand(cli_args *args, const char *word, cli_error *err) {
     if (args->command == CLI_DEVICES) return cli_fail(err, CLI_USAGE, "devices takes no \"%.80s\"", word);
     if (args->command == CLI_INSPECT) {
-        if (args->operands.count) return cli_fail(err, CLI_USAGE, "inspect takes one path; \"%.80s\" is too many", word);
+        if (args->operands.count)
+            return cli_fail(err, CLI_USAGE, "inspect takes one path; \"%.80s\" is too many", word);
         return append(&args->operands, word, err);
     }
     return set_flag(args, CLI_FLAG_PROMPT, "-p", word, err);
@@ -311,8 +313,8 @@ static int parse_variable(cli_args *args, const char *variable, cli_error *err) 
     if (id < 0) {
         char nearest[64];
         nearest_flag(args->command, name, nearest, sizeof nearest);
-        return cli_fail(err, CLI_USAGE, "unknown environment variable %s: no flag --%s; the nearest is --%s", origin, name,
-                        nearest);
+        return cli_fail(err, CLI_USAGE, "unknown environment variable %s: no flag --%s; the nearest is --%s", origin,
+                        name, nearest);
     }
     /* Another subcommand's flag may well be set for a whole session. */
     if (!(cli_flags[id].commands & args->command) || args->flag[id].given) return CLI_OK;

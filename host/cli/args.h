@@ -24,7 +24,13 @@ extern const cli_command cli_commands[];
 extern const size_t cli_command_count;
 
 typedef enum cli_kind {
-    CLI_KIND_SWITCH, CLI_KIND_TEXT, CLI_KIND_LIST, CLI_KIND_INT, CLI_KIND_REAL, CLI_KIND_SEED, CLI_KIND_CHOICE
+    CLI_KIND_SWITCH,
+    CLI_KIND_TEXT,
+    CLI_KIND_LIST,
+    CLI_KIND_INT,
+    CLI_KIND_REAL,
+    CLI_KIND_SEED,
+    CLI_KIND_CHOICE
 } cli_kind;
 
 typedef struct cli_flag {
@@ -52,13 +58,13 @@ typedef struct cli_list {
 } cli_list;
 
 typedef struct cli_value {
-    bool given, on;    /* on: of a switch */
-    const char *text;  /* the last one, as given */
-    int64_t integer;   /* of an INT; the index of a CHOICE */
+    bool given, on;   /* on: of a switch */
+    const char *text; /* the last one, as given */
+    int64_t integer;  /* of an INT; the index of a CHOICE */
     uint64_t seed;
     bool seed_random;
     double real;
-    cli_list list;     /* of a LIST, in order */
+    cli_list list; /* of a LIST, in order */
 } cli_value;
 
 typedef struct cli_args {

@@ -1,6 +1,6 @@
 /* embed.c - only the second arrow: a text or a picture and its place in CLIP's joint space, one JSON object a line. */
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "commands.h"
 #include "model.h"

@@ -9,13 +9,13 @@
 
 enum {
     CLI_OK = 0,
-    CLI_USAGE = 64,      /* the command line is wrong; asking again will not help */
-    CLI_DATA = 65,       /* a prompt, a picture or a model file is malformed */
-    CLI_NO_INPUT = 66,   /* a model or an input file is not there */
+    CLI_USAGE = 64,    /* the command line is wrong; asking again will not help */
+    CLI_DATA = 65,     /* a prompt, a picture or a model file is malformed */
+    CLI_NO_INPUT = 66, /* a model or an input file is not there */
     CLI_NO_DEVICE = 69,
-    CLI_INTERNAL = 70,   /* a bug */
+    CLI_INTERNAL = 70, /* a bug */
     CLI_CANT_WRITE = 73,
-    CLI_TRY_AGAIN = 75,  /* out of memory, device lost, disk full: the same command may work later */
+    CLI_TRY_AGAIN = 75, /* out of memory, device lost, disk full: the same command may work later */
     CLI_INTERRUPTED = 130,
     CLI_TERMINATED = 143
 };

@@ -18,7 +18,7 @@
 typedef struct run {
     const cli_args *args;
     cli_log *log;
-    cli_error *err;       /* of a callback that stopped the run; code 0 while none did */
+    cli_error *err; /* of a callback that stopped the run; code 0 while none did */
     cli_replay replay;
     cli_prompts prompts;
     cli_output output;

@@ -46,7 +46,8 @@ void cli_print_help(FILE *stream, int command, bool with_commands) {
     fprintf(stream, "usage: unclip-cuda %s%s%s[FLAGS]%s%s\n", with_commands ? "[SUBCOMMAND]" : about->name,
             with_commands ? " " : "", with_commands ? "" : " ", *about->operands ? " " : "", about->operands);
     if (with_commands) {
-        fputs("\nPictures from text: prompt -> CLIP -> prior -> decoder -> upsamplers -> PNG.\n\nSubcommands:\n", stream);
+        fputs("\nPictures from text: prompt -> CLIP -> prior -> decoder -> upsamplers -> PNG.\n\nSubcommands:\n",
+              stream);
         for (size_t i = 0; i < cli_command_count; i++) {
             fprintf(stream, "  %-10s %s\n", cli_commands[i].name, cli_commands[i].help);
         }
@@ -63,7 +64,8 @@ void cli_print_help(FILE *stream, int command, bool with_commands) {
     }
     fputs("\nEvery flag can be given as UNCLIP_ARG_<FLAG> in the environment too; the command line wins.\n"
           "Exit codes: 0 done, 64 usage, 65 bad data, 66 missing input or model, 69 no such device, 70 bug,\n"
-          "73 cannot write, 75 try again, 130 and 143 interrupted.\n", stream);
+          "73 cannot write, 75 try again, 130 and 143 interrupted.\n",
+          stream);
 }
 
 /* ---- completions --------------------------------------------------------------------------------------------------- */
@@ -79,7 +81,8 @@ static void print_choices(FILE *stream, const char *choices) {
 
 static void print_bash(FILE *stream) {
     fputs("_unclip_cuda() {\n"
-          "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags commands=\"", stream);
+          "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags commands=\"",
+          stream);
     for (size_t i = 0; i < cli_command_count; i++) fprintf(stream, i ? " %s" : "%s", cli_commands[i].name);
     fputs("\"\n    case $before in\n", stream);
     for (int i = 0; i < CLI_FLAG_COUNT; i++) {
@@ -106,7 +109,8 @@ static void print_bash(FILE *stream) {
           "    [[ $COMP_CWORD == 1 && $word != -* ]] && flags=$commands\n"
           "    COMPREPLY=($(compgen -W \"$flags\" -- \"$word\"))\n"
           "}\n"
-          "complete -o default -F _unclip_cuda unclip-cuda\n", stream);
+          "complete -o default -F _unclip_cuda unclip-cuda\n",
+          stream);
 }
 
 /* Help texts inside single quotes, without what zsh's specifications give a meaning to. */

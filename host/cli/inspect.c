@@ -13,7 +13,8 @@ enum { LARGEST_PNG = 256 << 20 };
 
 /* Prints the library's JSON, or explains why there is none. */
 static int print_json(unclip_status status, char *json, const char *name, const unclip_error *error, cli_error *err) {
-    if (status) return cli_fail(err, cli_exit_code(status), "%s%s%s", name ? name : "", name ? ": " : "", error->message);
+    if (status)
+        return cli_fail(err, cli_exit_code(status), "%s%s%s", name ? name : "", name ? ": " : "", error->message);
     puts(json);
     unclip_free(json);
     return cli_flush_results(err);

@@ -39,7 +39,8 @@ void cli_say(cli_log *log, cli_level level, const char *format, ...) {
     if (log->bar_drawn) fputs("\r\033[K", log->stream);
     log->bar_drawn = false;
     if (log->json) say_json(log, names[level], message);
-    else if (level == CLI_WARNING || level == CLI_ERROR) fprintf(log->stream, "unclip-cuda: %s: %s\n", names[level], message);
+    else if (level == CLI_WARNING || level == CLI_ERROR)
+        fprintf(log->stream, "unclip-cuda: %s: %s\n", names[level], message);
     else fprintf(log->stream, "%s\n", message);
     fflush(log->stream);
 }

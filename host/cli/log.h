@@ -12,10 +12,10 @@ typedef enum cli_level { CLI_DEBUG, CLI_INFO, CLI_WARNING, CLI_NOTICE, CLI_ERROR
 
 typedef struct cli_log {
     FILE *stream;
-    cli_level least;   /* what is below it is not said */
+    cli_level least; /* what is below it is not said */
     bool json;
-    bool terminal;     /* a bar may be drawn */
-    bool bar_drawn;    /* the cursor stands behind a bar, which the next line has to erase */
+    bool terminal;  /* a bar may be drawn */
+    bool bar_drawn; /* the cursor stands behind a bar, which the next line has to erase */
 } cli_log;
 
 /* As -v, -q and --log-json say; args may be NULL when they could not be read. */

@@ -9,8 +9,8 @@
 
 typedef struct cli_output {
     bool to_stdout;
-    char *path;    /* of the only picture; NULL when they are numbered */
-    char *prefix;  /* of numbered ones: prefix, index, ".png" */
+    char *path;   /* of the only picture; NULL when they are numbered */
+    char *prefix; /* of numbered ones: prefix, index, ".png" */
     size_t count;
 } cli_output;
 

@@ -8,8 +8,8 @@
 
 typedef struct cli_progress {
     cli_log *log;
-    size_t total_images;  /* of the whole run */
-    double began;         /* when the running stage did */
+    size_t total_images;                      /* of the whole run */
+    double began;                             /* when the running stage did */
     double stage_seconds[UNCLIP_STAGE_COUNT]; /* summed over launches */
 } cli_progress;
 

@@ -190,7 +190,8 @@ int cli_settings_fill(unclip_generate_options *options, const cli_args *args, co
         unclip_generate_options defaults;
         unclip_generate_options_init(&defaults);
         if (flag[CLI_FLAG_SAMPLING].integer == CLI_SAMPLING_FAST) preset_fast(options);
-        if (flag[CLI_FLAG_SAMPLING].integer == CLI_SAMPLING_DEFAULT) memcpy(options->stage, defaults.stage, sizeof defaults.stage);
+        if (flag[CLI_FLAG_SAMPLING].integer == CLI_SAMPLING_DEFAULT)
+            memcpy(options->stage, defaults.stage, sizeof defaults.stage);
         if (flag[CLI_FLAG_SAMPLING].integer == CLI_SAMPLING_PAPER) preset_paper(options);
     }
     for (int i = 0; i < UNCLIP_STAGE_COUNT; i++) {

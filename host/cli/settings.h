@@ -6,8 +6,8 @@
 
 /* What --params-from read out of a picture. Texts belong to it. */
 typedef struct cli_replay {
-    void *json;          /* keeps the texts alive */
-    const char *prompt;  /* NULL when there is none */
+    void *json;         /* keeps the texts alive */
+    const char *prompt; /* NULL when there is none */
     bool has_seed;
     uint64_t seed;
     unclip_type type;
@@ -29,7 +29,6 @@ enum { CLI_SAMPLING_FAST, CLI_SAMPLING_DEFAULT, CLI_SAMPLING_PAPER };
 
 /* Fills everything but prompts and callbacks. A flag beats a preset, a preset beats the replay (NULL for none), and what
  * nobody says stays the model's default. */
-int cli_settings_fill(unclip_generate_options *options, const cli_args *args, const cli_replay *replay,
-                      cli_error *err);
+int cli_settings_fill(unclip_generate_options *options, const cli_args *args, const cli_replay *replay, cli_error *err);
 
 #endif
