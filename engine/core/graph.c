@@ -44,7 +44,8 @@ uc_val uc_graph_fail(uc_graph *graph, unclip_status status, const char *format, 
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    uc_fail(&graph->error, status, "%s%s%s: %s", graph->name, graph->scope[0] ? "." : "", graph->scope, message);
+    uc_fail(&graph->error, status, "%s%s%s: %s", graph->params ? graph->params->component : graph->name,
+            graph->scope[0] ? "." : "", graph->scope, message);
     return UC_NONE;
 }
 
@@ -93,6 +94,13 @@ bool uc_has_weight(const uc_graph *graph, const char *name) {
     char full[640];
     full_name(graph, name, full, sizeof full);
     return uc_params_find(graph->params, full) != NULL;
+}
+
+void uc_ignore_weight(uc_graph *graph, const char *name) {
+    char full[640];
+    full_name(graph, name, full, sizeof full);
+    uc_param *param = uc_params_find(graph->params, full);
+    if (param) param->used = true;
 }
 
 static bool param_fits(const uc_param *p, uc_shape shape) {

@@ -79,6 +79,9 @@ void uc_use_params(uc_graph *graph, const uc_params *params);
 uc_val uc_weight(uc_graph *graph, const char *name, uc_shape shape);
 bool uc_has_weight(const uc_graph *graph, const char *name);
 
+/* A tensor that older files carry and no computation needs; it may be absent. */
+void uc_ignore_weight(uc_graph *graph, const char *name);
+
 /* Memory between host and graph, initially zero. */
 uc_val uc_state(uc_graph *graph, const char *name, uc_dtype dtype, uc_shape shape);
 uc_val uc_graph_state(const uc_graph *graph, const char *name); /* finds it; none when absent */

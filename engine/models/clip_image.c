@@ -7,6 +7,7 @@ static uc_val embeddings(uc_graph *g, const uc_clip_image_config *c, uc_val pixe
     const int batch = (int)uc_shape_of(g, pixels).dim[0];
     const int64_t side = c->image_size / c->patch, tokens = side * side + 1;
     const uc_scope scope = uc_scope_push(g, "vision_model.embeddings");
+    uc_ignore_weight(g, "position_ids"); /* as in clip_text.c */
     const uc_val patches = uc_image_to_tokens(g, uc_conv2d(g, pixels, "patch_embedding", .channels = c->width,
                                                            .kernel = (int)c->patch, .stride = (int)c->patch,
                                                            .no_bias = true));

@@ -7,6 +7,7 @@ uc_clip_text uc_clip_text_record(uc_graph *g, const uc_clip_text_config *c, uc_v
     uc_scope scope = uc_scope_push(g, "text_model.embeddings");
     const uc_val table = uc_weight(g, "token_embedding.weight", UC_SHAPE2(c->vocab, c->width));
     const uc_val positions = uc_weight(g, "position_embedding.weight", UC_SHAPE2(c->context, c->width));
+    uc_ignore_weight(g, "position_ids"); /* 0, 1, 2 ... in files written before transformers 4.31 */
     uc_val x = uc_embedding(g, ids, table, positions);
     uc_scope_pop(g, scope);
 

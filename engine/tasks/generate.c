@@ -1,0 +1,122 @@
+/* generate.c - see generate.h. Prompts are encoded once; then launch after launch goes down the cascade. */
+#include "generate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "stage_run.h"
+
+static unclip_status deliver(const uc_cascade *c, const float *pictures, unclip_error *err) {
+    const unclip_generate_options *o = c->request->options;
+    const int64_t size = uc_stage_size(c->session->model, c->request->last), sample = 3 * size * size;
+    if (!o->on_image) return UNCLIP_OK;
+    uint8_t *rgb = malloc((size_t)sample);
+    if (!rgb) return uc_fail_memory(err, (size_t)sample, "picture");
+    unclip_status status = UNCLIP_OK;
+    for (size_t i = 0; i < c->count && !status; i++) {
+        uc_picture_bytes(rgb, pictures + (int64_t)i * sample, size);
+        unclip_image image = { .struct_size = sizeof image, .width = (int)size, .height = (int)size, .rgb = rgb,
+                               .index = c->first + i, .prompt_index = uc_prompt_of(c, i), .seed = uc_seed_of(c, i) };
+        memcpy(image.stage_seconds, c->seconds, sizeof image.stage_seconds);
+        if (o->on_image(o->user, &image))
+            status = uc_fail(err, UNCLIP_ERR_CANCELLED, "cancelled after image %zu of %zu", c->first + i + 1,
+                             c->request->images);
+    }
+    free(rgb);
+    return status;
+}
+
+/* prior -> decoder -> upsamplers; each stage's result is the next one's input. */
+static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
+    const uc_model *m = c->session->model;
+    float *before = NULL;
+    unclip_status status = UNCLIP_OK;
+    for (int s = UNCLIP_STAGE_PRIOR; s <= (int)c->request->last && !status; s++) {
+        const unclip_stage stage = (unclip_stage)s;
+        const size_t row = (size_t)(s == UNCLIP_STAGE_PRIOR ? m->prior.clip_embed_dim : uc_sample_count(m, stage));
+        float *out = malloc(c->count * row * sizeof *out);
+        if (!out) {
+            status = uc_fail_memory(err, c->count * row * sizeof *out, unclip_stage_name(stage));
+            break;
+        }
+        const uc_stage_io io = { .embedding = s == UNCLIP_STAGE_DECODER ? before : NULL,
+                                 .low = s > UNCLIP_STAGE_DECODER ? before : NULL, .out = out };
+        status = uc_stage_run(c, stage, &io, err);
+        free(before);
+        before = out;
+    }
+    if (!status) status = deliver(c, before, err);
+    free(before);
+    return status;
+}
+
+unclip_status uc_generate(const uc_session *session, const uc_request *request, unclip_error *err) {
+    uc_text_features text;
+    unclip_status status = uc_text_features_new(&text, session, request->ids, request->used,
+                                                (int64_t)request->options->prompt_count + 1, err);
+    if (status) return status;
+    for (size_t first = 0; first < request->images && !status; first += request->batch) {
+        uc_cascade cascade = { .session = session, .request = request, .first = first, .text = &text };
+        cascade.count = request->images - first < request->batch ? request->images - first : request->batch;
+        uc_noise_source_init(&cascade.noise, request->options->rng, uc_seed_of(&cascade, 0));
+        status = run_cascade(&cascade, err);
+    }
+    uc_text_features_free(&text);
+    return status;
+}
+
+/* ---- estimate ---------------------------------------------------------------------------------------------------- */
+
+static unclip_status estimate_graph(const uc_session *s, uc_graph *g, unclip_stage stage, int steps,
+                                    unclip_estimate_stage *out, unclip_error *err) {
+    if (!g) return uc_fail_memory(err, sizeof *g, "graph");
+    const uc_target target = s->backend->target(s->backend);
+    uc_plan *plan = NULL;
+    const unclip_status status = uc_plan_new(&plan, g, &target, s->backend->shares_memory(s->backend), err);
+    if (status) return status;
+    out->activation_bytes = plan->arena_bytes;
+    out->flops = uc_plan_flops(plan, 0);
+    for (int i = 0; i < steps; i++) out->flops += uc_plan_flops(plan, uc_step_phase(stage, i, steps));
+    out->steps = steps;
+    uc_plan_free(plan);
+    return UNCLIP_OK;
+}
+
+static uint64_t bytes_of(const uc_params *params) { return params ? uc_params_bytes(params) : 0; }
+
+static uint64_t stage_weight_bytes(const uc_model *m, unclip_stage stage) {
+    switch (stage) {
+    case UNCLIP_STAGE_PRIOR: return bytes_of(m->prior_params);
+    case UNCLIP_STAGE_DECODER: return bytes_of(m->text_proj_params) + bytes_of(m->decoder_params);
+    case UNCLIP_STAGE_SR256: return bytes_of(m->sr256_params) + bytes_of(m->sr256_last_params);
+    case UNCLIP_STAGE_SR1024: return bytes_of(m->sr1024_params);
+    case UNCLIP_STAGE_COUNT: break;
+    }
+    return 0;
+}
+
+unclip_status uc_generate_estimate(const uc_session *session, const uc_request *request, unclip_estimate *estimate,
+                                   unclip_error *err) {
+    *estimate = (unclip_estimate){ .struct_size = sizeof *estimate };
+    unclip_status status = estimate_graph(session,
+                                          uc_text_graph(session, (int64_t)request->options->prompt_count + 1),
+                                          UNCLIP_STAGE_PRIOR, 0, &estimate->text, err);
+    estimate->text.weight_bytes = bytes_of(session->model->text_params);
+    estimate->peak_activation_bytes = estimate->text.activation_bytes;
+    for (int s = 0; s <= (int)request->last && !status; s++) {
+        const unclip_stage stage = (unclip_stage)s;
+        const uc_stage_shape shape = {
+            .rows = (int64_t)request->batch * (stage == UNCLIP_STAGE_PRIOR ? request->candidates : 1),
+            .guided = uc_guided(request, stage),
+            .host_noise = request->options->rng == UNCLIP_RNG_TORCH_CPU,
+            .sampler = request->sampler[s],
+        };
+        unclip_estimate_stage *out = &estimate->stage[s];
+        status = estimate_graph(session, uc_stage_graph(session, stage, &shape), stage, request->sampler[s]->count, out,
+                                err);
+        out->weight_bytes = stage_weight_bytes(session->model, stage);
+        if (out->activation_bytes > estimate->peak_activation_bytes)
+            estimate->peak_activation_bytes = out->activation_bytes;
+    }
+    return status;
+}

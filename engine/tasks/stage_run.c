@@ -1,0 +1,217 @@
+/* stage_run.c - see stage_run.h. */
+#include "stage_run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A stage while it runs. */
+typedef struct running {
+    uc_cascade *cascade;
+    unclip_stage stage;
+    const uc_sampler_plan *sampler;
+    uc_program *program;
+    const uc_graph *graph;
+    int64_t rows, sample;  /* rows of the launch, floats of one */
+    int64_t *seeds;        /* [rows] */
+    float *buffer;         /* [rows, sample] */
+    uint8_t *preview;      /* RGB of the first picture */
+} running;
+
+static uc_backend *backend_of(const running *r) { return r->cascade->session->backend; }
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+int64_t uc_sample_count(const uc_model *model, unclip_stage stage) {
+    if (stage == UNCLIP_STAGE_PRIOR) return model->prior.embedding_dim;
+    const int64_t size = uc_stage_size(model, stage);
+    return 3 * size * size;
+}
+
+void uc_picture_bytes(uint8_t *rgb, const float *planes, int64_t size) {
+    const int64_t pixels = size * size;
+    for (int64_t i = 0; i < pixels; i++)
+        for (int64_t c = 0; c < 3; c++) {
+            const float unit = planes[c * pixels + i] * 0.5f + 0.5f;
+            rgb[3 * i + c] = (uint8_t)nearbyintf(fminf(fmaxf(unit, 0.0f), 1.0f) * 255.0f);
+        }
+}
+
+static unclip_status upload(running *r, const char *state, const void *data, unclip_error *err) {
+    return backend_of(r)->upload(r->program, uc_graph_state(r->graph, state), data, err);
+}
+
+static unclip_status download(running *r, const char *state, void *data, unclip_error *err) {
+    return backend_of(r)->download(r->program, uc_graph_state(r->graph, state), data, err);
+}
+
+static unclip_status upload_text(running *r, unclip_error *err) {
+    const uc_cascade *c = r->cascade;
+    const uc_text_proj_config *p = &c->session->model->text_proj;
+    const bool prior = r->stage == UNCLIP_STAGE_PRIOR;
+    int64_t *prompt = malloc((size_t)r->rows * sizeof *prompt);
+    if (!prompt) return uc_fail_memory(err, (size_t)r->rows * sizeof *prompt, "prompt rows");
+    for (int64_t i = 0; i < r->rows; i++)
+        prompt[i] = (int64_t)uc_prompt_of(c, (size_t)(prior ? i / c->request->candidates : i));
+    const uc_text_rows rows = {
+        .text_row = prompt, .count = r->rows, .empty_row = c->text->rows - 1,
+        .guided = uc_guided(c->request, r->stage),
+        .bias_state = prior ? "mask_bias" : "context_bias",
+        .extra_before = prior ? 0 : p->extra_tokens,
+        .extra_after = prior ? 1 : 0,
+    };
+    const unclip_status status = uc_text_features_upload(c->text, backend_of(r), r->program, &rows, err);
+    free(prompt);
+    return status;
+}
+
+static unclip_status upload_inputs(running *r, const uc_stage_io *io, unclip_error *err) {
+    uc_cascade *c = r->cascade;
+    uc_noise_source_fill(&c->noise, r->buffer, r->rows, r->sample, r->seeds, (uint32_t)r->stage, 0);
+    unclip_status status = upload(r, "x", r->buffer, err);
+    if (!status) status = upload(r, "seeds", r->seeds, err);
+    if (!status) status = upload(r, "timesteps", r->sampler->timesteps, err);
+    if (!status && r->stage <= UNCLIP_STAGE_DECODER) status = upload_text(r, err);
+    if (!status && io->embedding) status = upload(r, "embedding", io->embedding, err);
+    if (!status && io->low) status = upload(r, "low", io->low, err);
+    return status ? status : backend_of(r)->run(r->program, 0, NULL, err);
+}
+
+/* Tells the caller where we are; with a picture of the current estimate when one is due. */
+static unclip_status report(running *r, int done, unclip_error *err) {
+    const uc_cascade *c = r->cascade;
+    const unclip_generate_options *o = c->request->options;
+    if (!o->on_progress) return UNCLIP_OK;
+    unclip_progress progress = { .struct_size = sizeof progress, .stage = r->stage, .step = done,
+                                 .steps = r->sampler->count, .first_image = c->first, .image_count = c->count };
+    unclip_image preview = { .struct_size = sizeof preview };
+    const bool due = r->stage != UNCLIP_STAGE_PRIOR && o->preview_interval && done && done % o->preview_interval == 0;
+    if (due) {
+        const int64_t size = uc_stage_size(c->session->model, r->stage);
+        if (!r->preview) r->preview = malloc((size_t)r->sample);
+        if (!r->preview) return uc_fail_memory(err, (size_t)r->sample, "preview");
+        const unclip_status status = download(r, "x0", r->buffer, err);
+        if (status) return status;
+        uc_picture_bytes(r->preview, r->buffer, size);
+        preview.width = preview.height = (int)size;
+        preview.rgb = r->preview;
+        preview.index = c->first;
+        preview.prompt_index = uc_prompt_of(c, 0);
+        preview.seed = uc_seed_of(c, 0);
+        progress.preview = &preview;
+    }
+    if (o->on_progress(o->user, &progress))
+        return uc_fail(err, UNCLIP_ERR_CANCELLED, "cancelled at step %d of %d of the %s", done, r->sampler->count,
+                       unclip_stage_name(r->stage));
+    return UNCLIP_OK;
+}
+
+static unclip_status run_steps(running *r, unclip_error *err) {
+    const bool host_noise = r->cascade->noise.kind == UNCLIP_RNG_TORCH_CPU;
+    unclip_status status = report(r, 0, err);
+    for (int i = 0; i < r->sampler->count && !status; i++) {
+        const uc_step *step = &r->sampler->steps[i];
+        if (host_noise && step->add_noise) {
+            uc_noise_source_fill(&r->cascade->noise, r->buffer, r->rows, r->sample, r->seeds, step->stage,
+                                 step->noise_index);
+            status = upload(r, "noise", r->buffer, err);
+        }
+        if (!status)
+            status = backend_of(r)->run(r->program, uc_step_phase(r->stage, i, r->sampler->count), step, err);
+        if (!status) status = report(r, i + 1, err);
+    }
+    return status;
+}
+
+static unclip_status check_finite(const running *r, const float *data, int64_t per_row, unclip_error *err) {
+    for (int64_t i = 0; i < r->rows * per_row; i++)
+        if (!isfinite(data[i]))
+            return uc_fail(err, UNCLIP_ERR_NOT_FINITE, "the %s produced %s: its weights or the precision are at fault",
+                           unclip_stage_name(r->stage), isnan(data[i]) ? "NaN" : "infinity");
+    return UNCLIP_OK;
+}
+
+/* Of each image's candidates the one with the largest dot product with its text embedding (paper section 2.2). */
+static void keep_best(const running *r, const float *candidates, int64_t dim, float *out) {
+    const uc_cascade *c = r->cascade;
+    const int n = c->request->candidates;
+    for (size_t image = 0; image < c->count; image++) {
+        const float *text = c->text->embeds + (int64_t)uc_prompt_of(c, image) * c->text->projection;
+        int best = 0;
+        double best_dot = -INFINITY;
+        for (int k = 0; k < n; k++) {
+            const float *z = candidates + ((int64_t)image * n + k) * dim;
+            double dot = 0;
+            for (int64_t i = 0; i < dim; i++) dot += (double)z[i] * text[i];
+            if (dot > best_dot) {
+                best_dot = dot;
+                best = k;
+            }
+        }
+        memcpy(out + (int64_t)image * dim, candidates + ((int64_t)image * n + best) * dim, (size_t)dim * sizeof *out);
+    }
+}
+
+static unclip_status finish_prior(running *r, float *out, unclip_error *err) {
+    const int64_t dim = r->cascade->session->model->prior.clip_embed_dim;
+    float *all = malloc((size_t)(r->rows * dim) * sizeof *all);
+    if (!all) return uc_fail_memory(err, (size_t)(r->rows * dim) * sizeof *all, "image embeddings");
+    unclip_status status = backend_of(r)->run(r->program, 2, NULL, err);
+    if (!status) status = download(r, "embedding", all, err);
+    if (!status) status = check_finite(r, all, dim, err);
+    if (!status) keep_best(r, all, dim, out);
+    free(all);
+    return status;
+}
+
+static unclip_status finish_picture(running *r, float *out, unclip_error *err) {
+    unclip_status status = download(r, "x", out, err);
+    if (!status) status = check_finite(r, out, r->sample, err);
+    for (int64_t i = 0; i < r->rows * r->sample && !status; i++) out[i] = fminf(fmaxf(out[i], -1.0f), 1.0f);
+    return status;
+}
+
+static unclip_status prepare(running *r, unclip_error *err) {
+    uc_cascade *c = r->cascade;
+    const uc_session *s = c->session;
+    r->seeds = malloc((size_t)r->rows * sizeof *r->seeds);
+    r->buffer = malloc((size_t)(r->rows * r->sample) * sizeof *r->buffer);
+    if (!r->seeds || !r->buffer)
+        return uc_fail_memory(err, (size_t)(r->rows * r->sample) * sizeof *r->buffer, unclip_stage_name(r->stage));
+    const int candidates = r->stage == UNCLIP_STAGE_PRIOR ? c->request->candidates : 1;
+    for (int64_t i = 0; i < r->rows; i++)
+        r->seeds[i] = uc_candidate_seed(uc_seed_of(c, (size_t)(i / candidates)), (int)(i % candidates));
+    const uc_stage_shape shape = { .rows = r->rows, .guided = uc_guided(c->request, r->stage),
+                                   .host_noise = c->noise.kind == UNCLIP_RNG_TORCH_CPU, .sampler = r->sampler };
+    const unclip_status status = uc_program_new(s->backend, uc_stage_graph(s, r->stage, &shape), &r->program, err);
+    if (!status) {
+        r->graph = s->backend->plan(r->program)->graph;
+        uc_log(s, UNCLIP_LOG_DEBUG, "%s: %lld rows, %d operations, arena of %llu bytes", unclip_stage_name(r->stage),
+               (long long)r->rows, (int)r->graph->op_count,
+               (unsigned long long)s->backend->plan(r->program)->arena_bytes);
+    }
+    return status;
+}
+
+unclip_status uc_stage_run(uc_cascade *cascade, unclip_stage stage, const uc_stage_io *io, unclip_error *err) {
+    const double begin = now();
+    const bool prior = stage == UNCLIP_STAGE_PRIOR;
+    running r = { .cascade = cascade, .stage = stage, .sampler = cascade->request->sampler[stage],
+                  .rows = (int64_t)cascade->count * (prior ? cascade->request->candidates : 1),
+                  .sample = uc_sample_count(cascade->session->model, stage) };
+    unclip_status status = prepare(&r, err);
+    if (!status) status = upload_inputs(&r, io, err);
+    if (!status) status = run_steps(&r, err);
+    if (!status) status = prior ? finish_prior(&r, io->out, err) : finish_picture(&r, io->out, err);
+    if (r.program) backend_of(&r)->release(backend_of(&r), r.program);
+    free(r.seeds);
+    free(r.buffer);
+    free(r.preview);
+    cascade->seconds[stage] = now() - begin;
+    return status;
+}

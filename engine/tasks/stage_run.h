@@ -1,0 +1,42 @@
+/* stage_run.h - one diffusion stage of one launch: from noise to sample, step by step. */
+#ifndef UC_TASKS_STAGE_RUN_H
+#define UC_TASKS_STAGE_RUN_H
+
+#include "noise_source.h"
+#include "request.h"
+#include "stage_graphs.h"
+#include "text_features.h"
+
+/* Pictures that go through the cascade together. */
+typedef struct uc_cascade {
+    const uc_session *session;
+    const uc_request *request;
+    size_t first, count;             /* images of the request */
+    uc_noise_source noise;
+    const uc_text_features *text;    /* row p: prompt p; last row: the empty prompt */
+    double seconds[UNCLIP_STAGE_COUNT];
+} uc_cascade;
+
+static inline size_t uc_prompt_of(const uc_cascade *c, size_t image) {
+    return (c->first + image) / c->request->options->images_per_prompt;
+}
+static inline uint64_t uc_seed_of(const uc_cascade *c, size_t image) {
+    return c->request->options->seed + c->first + image;
+}
+
+/* What a stage needs of its neighbours. */
+typedef struct uc_stage_io {
+    const float *embedding;  /* decoder: [count, clip_dim] */
+    const float *low;        /* upsamplers: [count, 3, h, w] */
+    float *out;              /* prior: [count, clip_embed_dim], CLIP's scale; others: [count, 3, size, size] in [-1, 1] */
+} uc_stage_io;
+
+unclip_status uc_stage_run(uc_cascade *cascade, unclip_stage stage, const uc_stage_io *io, unclip_error *err);
+
+/* Floats of one row of a stage's sample. */
+int64_t uc_sample_count(const uc_model *model, unclip_stage stage);
+
+/* Prints [-1, 1] planes [3, size, size] as rows of RGB bytes: round(255 (x/2 + 1/2)), half to even, as diffusers. */
+void uc_picture_bytes(uint8_t *rgb, const float *planes, int64_t size);
+
+#endif
