@@ -1,0 +1,170 @@
+/* conv2d.c - 2-D convolution with bias and residual, channels innermost: nearly all the arithmetic of the decoder and the
+ * upsamplers, where no library does it.
+ *
+ * A task is a band of output rows by a group of panels of output channels (see gemm.h). The band's input rows are copied
+ * into a buffer as f32 with their padding; then the inputs under one row of the filter are contiguous in memory, and a
+ * tile of neighbouring output pixels is a matrix product whose rows lie stride * channels apart (tile.h). */
+#include "gemm.h"
+
+#define UC_FILE "conv2d.c"
+#include "foreach_isa.h"
+#include "simd.h"
+#include "tile.h"
+
+#ifndef UC_CONV_SHAPES
+#define UC_CONV_SHAPES
+enum { BAND_FLOATS = 65536, CONV_PANEL_GROUP = 4 };
+
+typedef struct conv {
+    const uc_launch *l;
+    const float *packed;
+    int64_t batch, c, h, w, o, oh, ow, kh, kw, stride, pad;
+    int64_t row;       /* floats of a padded input row */
+    int64_t band;      /* output rows of a task */
+    int64_t band_rows; /* its input rows */
+} conv;
+
+#endif
+
+/* Sizes; the same function for every instruction set. */
+static inline conv UC_ISA(conv_of)(const uc_launch *l) {
+    const int64_t *x = l->in[UC_CONV_X].shape.dim, *k = l->in[UC_CONV_WEIGHT].shape.dim, *y = l->out[0].shape.dim;
+    conv p = { .l = l, .batch = x[0], .c = x[1], .h = x[2], .w = x[3], .o = y[1], .oh = y[2], .ow = y[3], .kh = k[2],
+               .kw = k[3], .stride = l->attrs.conv2d.stride, .pad = l->attrs.conv2d.pad };
+    p.row = (p.w + 2 * p.pad) * p.c;
+    const int64_t fits = BAND_FLOATS / p.row;
+    p.band = fits > p.kh ? (fits - p.kh) / p.stride + 1 : 1;
+    p.band = uc_min64(p.band, p.oh);
+    p.band_rows = (p.band - 1) * p.stride + p.kh;
+    return p;
+}
+
+/* Input rows first ... first + band_rows, with zeros where the picture ends. */
+static void UC_ISA(fill_band)(const conv *p, int64_t n, int64_t first, float *band) {
+    const uc_view *x = &p->l->in[UC_CONV_X];
+    const int64_t edge = p->pad * p->c, inner = p->w * p->c;
+    for (int64_t r = 0; r < p->band_rows; r++, band += p->row) {
+        const int64_t y = first + r;
+        if (y < 0 || y >= p->h) {
+            memset(band, 0, (size_t)p->row * sizeof *band);
+            continue;
+        }
+        memset(band, 0, (size_t)edge * sizeof *band);
+        memset(band + edge + inner, 0, (size_t)edge * sizeof *band);
+        row_read(band + edge, (const char *)x->data + (size_t)((n * p->h + y) * inner) * uc_dtype_size(x->dtype),
+                 x->dtype, inner);
+    }
+}
+
+/* Results of `rows` pixels of one panel; at is the first one's element (its channel 0). */
+UC_SIMD void UC_ISA(finish_pixels)(const conv *p, const vf *acc, const int rows, const int nv, int64_t at,
+                                   int64_t channel) {
+    const uc_view *bias = &p->l->in[UC_CONV_BIAS], *residual = &p->l->in[UC_CONV_RESIDUAL], *y = &p->l->out[0];
+    const int64_t width = uc_min64(nv * VL, p->o - channel);
+    float b[2 * VL] = { 0 }, tmp[2 * VL], before[2 * VL];
+    if (bias->data) row_read(b, (const char *)bias->data + (size_t)channel * uc_dtype_size(bias->dtype), bias->dtype, width);
+    for (int r = 0; r < rows; r++, at += p->o) {
+        const float *add = b;
+        if (residual->data) add = row_in(residual->data, residual->dtype, at + channel, width, before);
+        for (int v = 0; v < nv; v++) {
+            const int64_t n = uc_min64(VL, width - v * VL);
+            vf value = acc[r * nv + v] + vf_load(b + v * VL);
+            if (residual->data) value += n == VL ? vf_load(add + v * VL) : vf_load_part(add + v * VL, n);
+            if (y->dtype != UC_F32) vf_store(tmp + v * VL, value);
+            else if (n == VL) vf_store((float *)y->data + at + channel + v * VL, value);
+            else vf_store_part((float *)y->data + at + channel + v * VL, value, n);
+        }
+        if (y->dtype != UC_F32) row_out((uint16_t *)y->data + at + channel, y->dtype, tmp, width);
+    }
+}
+
+UC_SIMD void UC_ISA(conv_tile)(const conv *p, const float *x, const float *panel, const int rows, const int nv,
+                               int64_t at, int64_t channel) {
+    vf acc[TILE_ROWS * 2];
+    for (int i = 0; i < rows * nv; i++) acc[i] = vf_set(0);
+    const int64_t k = p->kw * p->c;
+    for (int64_t y = 0; y < p->kh; y++)
+        tile_fma(acc, rows, nv, x + y * p->row, p->stride * p->c, k, panel + y * k * nv * VL);
+    UC_ISA(finish_pixels)(p, acc, rows, nv, at, channel);
+}
+
+#define CONV_TILE(rows, nv) \
+    __attribute__((noinline)) static void UC_ISA(conv_##rows##_##nv)(const conv *p, const float *x, const float *panel, \
+                                                                    int64_t at, int64_t channel) { \
+        UC_ISA(conv_tile)(p, x, panel, rows, nv, at, channel); \
+    }
+#if UC_ISA_LANES == 16
+CONV_TILE(12, 1)
+CONV_TILE(12, 2)
+#endif
+CONV_TILE(6, 1)
+CONV_TILE(6, 2)
+CONV_TILE(3, 1)
+CONV_TILE(3, 2)
+CONV_TILE(1, 1)
+CONV_TILE(1, 2)
+#undef CONV_TILE
+
+/* One output row of one panel; x is the band's row under the filter's first. */
+static void UC_ISA(conv_row)(const conv *p, const float *x, int64_t at, int64_t channel) {
+    const float *panel = p->packed + channel * p->kh * p->kw * p->c;
+    const bool wide = p->o - channel > VL;
+    for (int64_t i = 0, step; i < p->ow; i += step) {
+        step = tile_rows_at(p->ow - i);
+        const float *from = x + i * p->stride * p->c;
+        const int64_t to = at + i * p->o;
+        switch (step) {
+#if UC_ISA_LANES == 16
+        case 12: (wide ? UC_ISA(conv_12_2) : UC_ISA(conv_12_1))(p, from, panel, to, channel); break;
+#endif
+        case 6: (wide ? UC_ISA(conv_6_2) : UC_ISA(conv_6_1))(p, from, panel, to, channel); break;
+        case 3: (wide ? UC_ISA(conv_3_2) : UC_ISA(conv_3_1))(p, from, panel, to, channel); break;
+        default: (wide ? UC_ISA(conv_1_2) : UC_ISA(conv_1_1))(p, from, panel, to, channel); break;
+        }
+    }
+}
+
+static void UC_ISA(conv2d_run)(const uc_launch *l, const float *packed, float *tmp) {
+    conv p = UC_ISA(conv_of)(l);
+    p.packed = packed;
+    const int64_t bands = uc_ceil_div(p.oh, p.band), group = CONV_PANEL_GROUP * 2 * VL;
+    const int64_t groups = uc_ceil_div(p.o, group);
+    UC_OMP(parallel for num_threads(uc_threads_for(l, p.batch * p.oh * p.ow * p.o * p.c)) schedule(static))
+    for (int64_t task = 0; task < p.batch * bands * groups; task++) {
+        const int64_t n = task / (bands * groups), first = task / groups % bands * p.band;
+        const int64_t begin = task % groups * group, end = uc_min64(begin + group, p.o);
+        const int64_t last = uc_min64(first + p.band, p.oh);
+        float *band = tmp + uc_thread() * p.band_rows * p.row;
+        UC_ISA(fill_band)(&p, n, first * p.stride - p.pad, band);
+        for (int64_t channel = begin; channel < end; channel += 2 * VL)
+            for (int64_t y = first; y < last; y++)
+                UC_ISA(conv_row)(&p, band + (y - first) * p.stride * p.row, (n * p.oh + y) * p.ow * p.o, channel);
+    }
+}
+
+static void UC_ISA(conv2d)(const uc_launch *l) {
+    const uc_view *weight = &l->in[UC_CONV_WEIGHT];
+    float *packed = l->scratch;
+    uc_cpu_pack_for(UC_ISA_LANES == 16 ? UC_ISA_AVX512 : UC_ISA_LANES == 8 ? UC_ISA_AVX2 : UC_ISA_BASE, packed, weight,
+                    l->threads);
+    UC_ISA(conv2d_run)(l, packed, packed + uc_cpu_packed_bytes(weight->shape) / sizeof(float));
+}
+
+#ifdef UC_ISA_ONCE
+UC_CPU_VARIANTS(conv2d, conv2d)
+
+void uc_cpu_conv2d_packed(const uc_launch *l, const float *packed) {
+    typedef void (*runner)(const uc_launch *, const float *, float *);
+    static const runner variants[UC_ISA_COUNT] = UC_CPU_VARIANT_LIST(conv2d_run);
+    variants[uc_cpu_isa()](l, packed, l->scratch);
+}
+
+size_t uc_cpu_conv2d_packed_scratch(const uc_launch *l) {
+    const conv p = UC_ISA(conv_of)(l);
+    return (size_t)(l->threads * p.band_rows * p.row) * sizeof(float);
+}
+
+size_t uc_cpu_conv2d_scratch(const uc_launch *l) {
+    return uc_cpu_packed_bytes(l->in[UC_CONV_WEIGHT].shape) + uc_cpu_conv2d_packed_scratch(l);
+}
+#endif

@@ -1,0 +1,129 @@
+/* matmul.c - x times weight transposed, with bias, activation and residual: the linear layers of CLIP, the prior, the time
+ * embeddings and the decoder's attention, where no library does them.
+ *
+ * Work is cut into blocks of rows by groups of panels (see gemm.h); within, tiles of registers (tile.h). Rows that are
+ * not f32 are converted once per block. */
+#include "gemm.h"
+
+#define UC_FILE "matmul.c"
+#include "foreach_isa.h"
+#include "simd.h"
+#include "tile.h"
+
+#ifndef UC_MATMUL_BLOCKS
+#define UC_MATMUL_BLOCKS
+enum { ROW_BLOCK = 48, PANEL_GROUP = 4 };
+
+typedef struct product {
+    const uc_launch *l;
+    const float *packed;
+    int64_t rows, inputs, outputs;
+} product;
+#endif
+
+/* `rows` results of one panel, from accumulators: bias, activation, residual, type. */
+UC_SIMD void UC_ISA(finish_tile)(const product *p, const vf *acc, const int rows, const int nv, int64_t row,
+                                 int64_t column) {
+    const uc_view *bias = &p->l->in[UC_MATMUL_BIAS], *residual = &p->l->in[UC_MATMUL_RESIDUAL], *y = &p->l->out[0];
+    const int64_t width = uc_min64(nv * VL, p->outputs - column);
+    float b[2 * VL] = { 0 }, tmp[2 * VL], before[2 * VL];
+    if (bias->data) row_read(b, (const char *)bias->data + (size_t)column * uc_dtype_size(bias->dtype), bias->dtype, width);
+    for (int r = 0; r < rows; r++) {
+        const int64_t at = (row + r) * p->outputs + column;
+        for (int v = 0; v < nv; v++)
+            vf_store(tmp + v * VL, vf_act(acc[r * nv + v] + vf_load(b + v * VL), p->l->attrs.matmul.act));
+        if (residual->data) {
+            const float *add = row_in(residual->data, residual->dtype, at, width, before);
+            for (int64_t i = 0; i < width; i++) tmp[i] += add[i];
+        }
+        row_out((char *)y->data + (size_t)at * uc_dtype_size(y->dtype), y->dtype, tmp, width);
+    }
+}
+
+UC_SIMD void UC_ISA(matmul_tile)(const product *p, const float *x, const float *panel, const int rows, const int nv,
+                                 int64_t row, int64_t column) {
+    vf acc[TILE_ROWS * 2];
+    for (int i = 0; i < rows * nv; i++) acc[i] = vf_set(0);
+    tile_fma(acc, rows, nv, x, p->inputs, p->inputs, panel);
+    UC_ISA(finish_tile)(p, acc, rows, nv, row, column);
+}
+
+#define MATMUL_TILE(rows, nv) \
+    __attribute__((noinline)) static void UC_ISA(matmul_##rows##_##nv)(const product *p, const float *x, \
+                                                                      const float *panel, int64_t row, int64_t column) { \
+        UC_ISA(matmul_tile)(p, x, panel, rows, nv, row, column); \
+    }
+#if UC_ISA_LANES == 16
+MATMUL_TILE(12, 1)
+MATMUL_TILE(12, 2)
+#endif
+MATMUL_TILE(6, 1)
+MATMUL_TILE(6, 2)
+MATMUL_TILE(3, 1)
+MATMUL_TILE(3, 2)
+MATMUL_TILE(1, 1)
+MATMUL_TILE(1, 2)
+#undef MATMUL_TILE
+
+/* Rows first ... first + count of one panel; x is the first of them as f32. */
+static void UC_ISA(matmul_panel)(const product *p, const float *x, int64_t first, int64_t count, int64_t column) {
+    const float *panel = p->packed + column * p->inputs;
+    const bool wide = p->outputs - column > VL;
+    for (int64_t r = 0, step; r < count; r += step) {
+        step = tile_rows_at(count - r);
+        const float *at = x + r * p->inputs;
+        switch (step) {
+#if UC_ISA_LANES == 16
+        case 12: (wide ? UC_ISA(matmul_12_2) : UC_ISA(matmul_12_1))(p, at, panel, first + r, column); break;
+#endif
+        case 6: (wide ? UC_ISA(matmul_6_2) : UC_ISA(matmul_6_1))(p, at, panel, first + r, column); break;
+        case 3: (wide ? UC_ISA(matmul_3_2) : UC_ISA(matmul_3_1))(p, at, panel, first + r, column); break;
+        default: (wide ? UC_ISA(matmul_1_2) : UC_ISA(matmul_1_1))(p, at, panel, first + r, column); break;
+        }
+    }
+}
+
+/* tmp: ROW_BLOCK rows per thread, used when x is not f32. */
+static void UC_ISA(matmul_run)(const uc_launch *l, const float *packed, float *tmp) {
+    const uc_view *x = &l->in[UC_MATMUL_X];
+    const uc_shape w = l->in[UC_MATMUL_WEIGHT].shape;
+    const product p = { l, packed, uc_shape_count(x->shape) / w.dim[1], w.dim[1], w.dim[0] };
+    const int64_t blocks = uc_ceil_div(p.rows, ROW_BLOCK), group = PANEL_GROUP * 2 * VL;
+    const int64_t groups = uc_ceil_div(p.outputs, group);
+    UC_OMP(parallel for num_threads(uc_threads_for(l, p.rows * p.inputs * p.outputs / 16)) schedule(static))
+    for (int64_t task = 0; task < blocks * groups; task++) {
+        const int64_t first = task % blocks * ROW_BLOCK, count = uc_min64(ROW_BLOCK, p.rows - first);
+        const int64_t begin = task / blocks * group, end = uc_min64(begin + group, p.outputs);
+        const float *rows = row_in(x->data, x->dtype, first * p.inputs, count * p.inputs,
+                                   tmp + uc_thread() * ROW_BLOCK * p.inputs);
+        for (int64_t column = begin; column < end; column += 2 * VL)
+            UC_ISA(matmul_panel)(&p, rows, first, count, column);
+    }
+}
+
+static void UC_ISA(matmul)(const uc_launch *l) {
+    const uc_view *weight = &l->in[UC_MATMUL_WEIGHT];
+    float *packed = l->scratch;
+    uc_cpu_pack_for(UC_ISA_LANES == 16 ? UC_ISA_AVX512 : UC_ISA_LANES == 8 ? UC_ISA_AVX2 : UC_ISA_BASE, packed, weight,
+                    l->threads);
+    UC_ISA(matmul_run)(l, packed, packed + uc_cpu_packed_bytes(weight->shape) / sizeof(float));
+}
+
+#ifdef UC_ISA_ONCE
+UC_CPU_VARIANTS(matmul, matmul)
+
+void uc_cpu_matmul_packed(const uc_launch *l, const float *packed) {
+    typedef void (*runner)(const uc_launch *, const float *, float *);
+    static const runner variants[UC_ISA_COUNT] = UC_CPU_VARIANT_LIST(matmul_run);
+    variants[uc_cpu_isa()](l, packed, l->scratch);
+}
+
+size_t uc_cpu_matmul_packed_scratch(const uc_launch *l) {
+    if (l->in[UC_MATMUL_X].dtype == UC_F32) return 0;
+    return (size_t)(l->threads * ROW_BLOCK * l->in[UC_MATMUL_WEIGHT].shape.dim[1]) * sizeof(float);
+}
+
+size_t uc_cpu_matmul_scratch(const uc_launch *l) {
+    return uc_cpu_packed_bytes(l->in[UC_MATMUL_WEIGHT].shape) + uc_cpu_matmul_packed_scratch(l);
+}
+#endif
