@@ -34,7 +34,9 @@ typedef struct uc_sampler_plan {
  *   DDIM      on a DDIMScheduler's configuration diffusers' form: the direction is the raw prediction, and the previous
  *             timestep is train_timesteps / steps below, whatever the spacing. On others guided-diffusion's form: the
  *             direction is derived anew from the clamped estimate, and the previous timestep is the list's next;
- *   DPMPP_2M  diffusers' DPMSolverMultistepScheduler of order 2, midpoint, ending at no noise. */
+ *   DPMPP_2M  diffusers' DPMSolverMultistepScheduler of order 2, midpoint, ending at no noise.
+ * The last step of an ancestral sampler adds no noise. (diffusers' DDPMScheduler does add some when the variance is learned
+ * and the spacing ends above timestep 0.) */
 unclip_status uc_sampler_plan_new(uc_sampler_plan **plan, const uc_scheduler_config *config,
                                   const uc_sampler_request *request, unclip_error *err);
 void uc_sampler_plan_free(uc_sampler_plan *plan); /* NULL is allowed */
