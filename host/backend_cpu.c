@@ -1,0 +1,124 @@
+/* backend_cpu.c - the whole flow on the CPU's fast kernels: the product where there is no GPU.
+ *
+ * Pictures keep their channels innermost from a UNet's first convolution to its last. Weights of convolutions and linear
+ * layers are made ready once and kept until the backend is closed. */
+#include "backend_host.h"
+
+#include <stdlib.h>
+
+#include "../kernels/cpu/cpu.h"
+#include "../kernels/cpu/gemm.h"
+
+typedef struct prepared_weight {
+    const void *data; /* the key: where the file's bytes lie */
+    uc_shape shape;
+    float *packed;
+} prepared_weight;
+
+typedef struct cpu_backend {
+    uc_host_backend host; /* first */
+    prepared_weight *weights;
+    size_t weight_count, weight_capacity;
+} cpu_backend;
+
+static uc_layout layout(const void *self, const uc_graph *graph, const uc_op *op) {
+    (void)self, (void)graph;
+    switch (op->kind) {
+    case UC_OP_conv2d:
+    case UC_OP_group_norm:
+    case UC_OP_resample:
+    case UC_OP_concat:
+    case UC_OP_activation:
+    case UC_OP_add:
+    case UC_OP_repeat:
+    case UC_OP_slice:
+    case UC_OP_image_to_tokens:
+    case UC_OP_tokens_to_image:
+    case UC_OP_reorder: return UC_NHWC;
+    default: return UC_PLAIN;
+    }
+}
+
+/* An operation whose weight comes from a file; a computed one cannot be prepared. */
+static bool weight_is_stored(const uc_launch *l) { return l->kind == UC_OP_conv2d || l->kind == UC_OP_matmul; }
+
+static size_t scratch(const void *self, const uc_launch *l) {
+    (void)self;
+    if (l->kind == UC_OP_conv2d) return uc_cpu_conv2d_packed_scratch(l);
+    if (l->kind == UC_OP_matmul) return uc_cpu_matmul_packed_scratch(l);
+    return uc_cpu_kernel(l->kind).scratch(l);
+}
+
+static void run_kernel(const uc_launch *l, const void *prepared) {
+    (void)prepared;
+    uc_cpu_kernel(l->kind).run(l);
+}
+
+static void run_conv2d(const uc_launch *l, const void *packed) { uc_cpu_conv2d_packed(l, packed); }
+static void run_matmul(const uc_launch *l, const void *packed) { uc_cpu_matmul_packed(l, packed); }
+
+/* The packed form of a weight, made at its first use. */
+static unclip_status packed_weight(cpu_backend *b, const uc_view *weight, const float **packed, unclip_error *err) {
+    for (size_t i = 0; i < b->weight_count; i++)
+        if (b->weights[i].data == weight->data && uc_shape_equal(b->weights[i].shape, weight->shape)) {
+            *packed = b->weights[i].packed;
+            return UNCLIP_OK;
+        }
+    if (b->weight_count == b->weight_capacity) {
+        const size_t capacity = b->weight_capacity ? 2 * b->weight_capacity : 64;
+        prepared_weight *grown = realloc(b->weights, capacity * sizeof *grown);
+        if (!grown) return uc_fail_memory(err, capacity * sizeof *grown, "prepared weights");
+        b->weights = grown;
+        b->weight_capacity = capacity;
+    }
+    prepared_weight *w = &b->weights[b->weight_count];
+    const size_t bytes = uc_cpu_packed_bytes(weight->shape);
+    void *block = NULL;
+    if (posix_memalign(&block, UC_ARENA_ALIGN, bytes)) return uc_fail_memory(err, bytes, "a prepared weight");
+    *w = (prepared_weight){ .data = weight->data, .shape = weight->shape, .packed = block };
+    uc_cpu_pack(w->packed, weight, b->host.base.options.threads);
+    b->weight_count++;
+    *packed = w->packed;
+    return UNCLIP_OK;
+}
+
+static unclip_status choose(uc_host_backend *self, const uc_launch *launch, const uc_op *op, const uc_graph *graph,
+                            uc_host_kernel *kernel, unclip_error *err) {
+    (void)op, (void)graph;
+    kernel->run = run_kernel;
+    if (!weight_is_stored(launch)) return UNCLIP_OK;
+    const float *packed = NULL;
+    const unclip_status status = packed_weight((cpu_backend *)self, &launch->in[UC_CONV_WEIGHT], &packed, err);
+    kernel->run = launch->kind == UC_OP_conv2d ? run_conv2d : run_matmul;
+    kernel->prepared = packed;
+    return status;
+}
+
+static bool supports(const uc_backend *self, uc_dtype type) {
+    (void)self;
+#if UC_CPU_X86
+    if (type == UC_BF16) return __builtin_cpu_supports("avx512bf16") != 0;
+#endif
+    return type == UC_F32;
+}
+
+static void close_backend(uc_backend *self) {
+    cpu_backend *b = (cpu_backend *)self;
+    for (size_t i = 0; i < b->weight_count; i++) free(b->weights[i].packed);
+    free(b->weights);
+    free(b);
+}
+
+unclip_status uc_backend_cpu_new(uc_backend **backend, const uc_backend_options *options, unclip_error *err) {
+    cpu_backend *b = calloc(1, sizeof *b);
+    *backend = NULL;
+    if (!b) return uc_fail_memory(err, sizeof *b, "backend");
+    uc_host_backend_init(&b->host, "cpu", options);
+    b->host.base.close = close_backend;
+    b->host.base.supports = supports;
+    b->host.layout = layout;
+    b->host.scratch = scratch;
+    b->host.choose = choose;
+    *backend = &b->host.base;
+    return UNCLIP_OK;
+}
