@@ -10,7 +10,7 @@ typedef struct uc_param {
     uc_dtype dtype;
     int rank;              /* as in the file; may exceed UC_MAX_RANK for tensors that no network here has */
     int64_t dim[8];
-    const void *data;      /* row-major, aligned to 8 bytes at least; lives as long as the set */
+    const void *data;      /* row-major, aligned to its type at least; lives as long as the set */
     bool used;             /* set when a network asks for it */
 } uc_param;
 
