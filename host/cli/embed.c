@@ -25,10 +25,14 @@ static int print_line(const char *kind, const char *name, const unclip_embedding
     return cli_flush_results(err);
 }
 
-static int embed_text(unclip_engine *engine, const char *text, cli_error *err) {
+static int embed_text(unclip_engine *engine, const char *text, cli_log *log, cli_error *err) {
     unclip_embedding embedding = { .struct_size = sizeof embedding };
     unclip_error error = { .status = UNCLIP_OK };
     unclip_status status = unclip_embed_text(engine, text, &embedding, &error);
+    if (!status && embedding.truncated) {
+        cli_say(log, CLI_WARNING, "the text is longer than the model's %zu tokens: its end is not seen",
+                embedding.token_count);
+    }
     int code = status ? cli_fail_status(err, status, &error) : print_line("text", text, &embedding, err);
     unclip_embedding_free(&embedding);
     return code;
@@ -49,11 +53,12 @@ static int embed_image(unclip_engine *engine, const char *path, cli_error *err) 
     return code;
 }
 
-static int embed_all(unclip_engine *engine, const cli_prompts *prompts, const cli_list *images, cli_error *err) {
+static int embed_all(unclip_engine *engine, const cli_prompts *prompts, const cli_list *images, cli_log *log,
+                     cli_error *err) {
     int code = CLI_OK;
     for (size_t i = 0; !code && i < prompts->count + images->count; i++) {
         if (cli_signal_received()) return cli_fail(err, 128 + cli_signal_received(), "interrupted");
-        if (i < prompts->count) code = embed_text(engine, prompts->items[i], err);
+        if (i < prompts->count) code = embed_text(engine, prompts->items[i], log, err);
         else code = embed_image(engine, images->items[i - prompts->count], err);
     }
     return code;
@@ -69,7 +74,7 @@ int cli_embed(const cli_args *args, cli_log *log, cli_error *err) {
         code = cli_fail(err, CLI_USAGE, "nothing to embed: give a text (-p, -f) or a picture (-i)");
     }
     if (!code) code = cli_open_engine(&engine, args, UNCLIP_TYPE_AUTO, log, err);
-    if (!code) code = embed_all(engine, &prompts, images, err);
+    if (!code) code = embed_all(engine, &prompts, images, log, err);
     unclip_engine_close(engine);
     cli_prompts_free(&prompts);
     return code;
