@@ -1,11 +1,14 @@
 """Trains CLIP: a text and an image encoder whose embeddings of a caption and its picture agree.
 
-    python -m weights.train.clip --out DIR
+    python -m weights.train.clip --out DIR [--start-from MODEL]
 
 Follows the paper (and CLIP): symmetric contrastive loss over the batch with a learned temperature; causal text
 transformer read at <|endoftext|>; vision transformer read at its class token.
 Leaves: SAM, the width (embedding 128, not 1024), web data. Adds, because a hundred thousand pictures teach an image
 encoder little by contrast alone: linear heads on both embeddings that name the scene's attributes, thrown away afterwards.
+
+With --start-from both encoders begin with that model's weights, and the text encoder stays as it is, so that a decoder
+and a prior that were trained with its states can go on from where they are.
 """
 import math
 
@@ -33,6 +36,12 @@ class Clip(nn.Module):
         self.image_heads = nn.ModuleList(nn.Linear(networks.EMBEDDING, classes) for classes in LABEL_CLASSES)
         self.text_heads = nn.ModuleList(nn.Linear(networks.EMBEDDING, classes) for classes in LABEL_CLASSES)
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+
+    def start_from(self, folder):
+        self.text.load_state_dict(type(self.text).from_pretrained(folder / "text_encoder").state_dict())
+        self.image.load_state_dict(type(self.image).from_pretrained(folder / "image_encoder").state_dict())
+        self.text.requires_grad_(False)
+        self.text_heads.requires_grad_(False)
 
     def similarity(self, images, texts):
         scale = self.log_scale.clamp(max=LARGEST_SCALE).exp()
@@ -72,7 +81,10 @@ def main():
     words = tokenizer.WordTokenizer(args.out / "tokenizer")
     pictures = Pictures(args.out / "data", "train*", args.seed)
     test = Pictures(args.out / "data", "test")
-    clip = Clip(words.size).to(device)
+    clip = Clip(words.size)
+    if args.start_from:
+        clip.start_from(args.start_from)
+    clip.to(device)
     optimizer = MuonWithAdam(clip, RATE, DECAY, betas=(0.9, 0.98))
     run = training.Run("clip", args, clip, optimizer, average_decay=0.998)
 

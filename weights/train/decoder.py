@@ -1,6 +1,6 @@
 """Trains the decoder: 64-pixel pictures from CLIP image embeddings and captions.
 
-    python -m weights.train.decoder --out DIR [--small-share 0.35]
+    python -m weights.train.decoder --out DIR [--small-share 0.4] [--start-from MODEL]
 
 Follows the paper: GLIDE's UNet with scale-shift norm and attention at low resolutions; cosine schedule, 1000 steps; the
 image embedding added to the time embedding and given as four extra context tokens; embedding and caption dropped at
@@ -9,21 +9,28 @@ Leaves: GLIDE's own text transformer (CLIP's text states are projected instead, 
 Differs: the network predicts the clean picture, not the noise: a small network then draws right layouts and colours
 sooner, and the first sampling step starts from a picture instead of from amplified rounding. The squared error is
 weighted by the signal-to-noise ratio, clipped on both sides (min-SNR 5). The first part of the budget runs at 32 pixels.
+
+With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
+trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again, and sees more of
+the high noise, where the layout is decided.
 """
 import numpy as np
 import torch
 import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnAddedKVProcessor
+from diffusers.pipelines.unclip.text_proj import UnCLIPTextProjModel
 from torch import nn
 from transformers import CLIPTextModelWithProjection
 
-from weights.train import diffusion, networks, tokenizer, training
+from weights.train import diffusion, networks, sampling, tokenizer, training
 from weights.train.dataset import Pictures
 from weights.train.optimizer import MuonWithAdam
 
-BATCH = 32
+BATCH = 24
 LARGEST_WEIGHT = 5.0
 SMALLEST_WEIGHT = 0.3
+HIGH_NOISE_POWER = 1.5     # timesteps of a noise prediction: 1000 * (1 - u ** power)
 BOUND_WEIGHT = 0.1         # the paper's 1 with a loss some ten times larger
 DROP_BOTH, DROP_IMAGE, DROP_TEXT = 0.10, 0.10, 0.15
 EMBEDDING_NOISE = 0.15     # in standard deviations, on half of the embeddings: the prior's are not exact either
@@ -33,12 +40,16 @@ SMALL_PICTURE = 32
 class Decoder(nn.Module):
     """The two networks that are trained together, under their folder names."""
 
-    def __init__(self):
+    def __init__(self, start=None):
         super().__init__()
-        self.decoder = networks.decoder()
-        self.text_proj = networks.text_projection()
+        if start:
+            self.decoder = UNet2DConditionModel.from_pretrained(start / "decoder", torch_dtype=torch.float32)
+            self.text_proj = UnCLIPTextProjModel.from_pretrained(start / "text_proj", torch_dtype=torch.float32)
+        else:
+            self.decoder = networks.decoder()
+            self.text_proj = networks.text_projection()
+            networks.keep_absolute_scale(self.decoder)
         self.decoder.set_attn_processor(AttnAddedKVProcessor())
-        networks.keep_absolute_scale(self.decoder)
 
     def forward(self, noisy, t, embeddings, text, hidden, mask):
         states, added = self.text_proj(image_embeddings=embeddings, prompt_embeds=text,
@@ -72,45 +83,69 @@ class Conditions:
         return embeddings, encoded.text_embeds, encoded.last_hidden_state, mask.to(self.device)
 
 
-def clean_weight(abar):
-    ratio = abar / (1 - abar)
-    return ratio.clamp(SMALLEST_WEIGHT, LARGEST_WEIGHT)
+class Target:
+    """What the network predicts, which timesteps it trains on and how much each counts."""
+
+    def __init__(self, start, abar):
+        self.kind = sampling.prediction(start) if start else "sample"
+        self.abar = abar
+        ratio = abar / (1 - abar)
+        self.weight = ratio.clamp(SMALLEST_WEIGHT, LARGEST_WEIGHT)
+        if self.kind == "epsilon":
+            self.weight = (self.weight / ratio).clamp(max=LARGEST_WEIGHT)
+
+    def timesteps(self, batch):
+        u = torch.rand(batch)
+        if self.kind == "epsilon":
+            u = 1 - u ** HIGH_NOISE_POWER
+        return (u * diffusion.STEPS).long().clamp(max=diffusion.STEPS - 1)
+
+    def errors(self, output, clean, noise, noisy, t):
+        """Weighted squared error of each picture, and the clean picture that the output means."""
+        aim = noise if self.kind == "epsilon" else clean
+        error = (output - aim).square().mean((1, 2, 3))
+        predicted = output
+        if self.kind == "epsilon":
+            predicted = diffusion.clean_from_noise(noisy, output, self.abar[t]).clamp(-1, 1)
+        return error * self.weight[t].to(error.device), predicted
 
 
 def main():
     parser = training.arguments(__doc__, budget=75)
     parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--small-share", type=float, default=0.35, help="share of the budget at 32 pixels")
+    parser.add_argument("--small-share", type=float, default=0.4, help="share of the budget at 32 pixels")
     parser.add_argument("--name", default="decoder")
     args = parser.parse_args()
     device = training.prepare(args)
     pictures = Pictures(args.out / "data", "train*", args.seed)
-    model = Decoder().to(device)
+    model = Decoder(args.start_from).to(device)
     optimizer = MuonWithAdam(model, args.rate, first_and_last=("conv_in", "conv_out"))
     run = training.Run(args.name, args, model, optimizer)
     pictures.indices = np.random.RandomState(args.seed + run.step)
     conditions = Conditions(args.out, pictures, device)
     abar = diffusion.cosine_abar()
     variance = diffusion.LearnedRange(abar)
+    target = Target(args.start_from, abar)
 
     def loss(step, share):
         small = share < args.small_share
         index = pictures.draw(BATCH * 2 if small else BATCH)
         clean = pictures.pixels(index, SMALL_PICTURE if small else networks.PICTURE).to(device)
-        t = torch.randint(0, diffusion.STEPS, (len(index),))
-        noisy = diffusion.add_noise(clean, torch.randn_like(clean), abar[t])
+        t = target.timesteps(len(index))
+        noise = torch.randn_like(clean)
+        noisy = diffusion.add_noise(clean, noise, abar[t])
         with torch.autocast(args.device, torch.bfloat16):
             empty = model.text_proj.learned_classifier_free_guidance_embeddings
             output = model(noisy, t.to(device), *conditions.draw(index, empty)).float()
-        predicted, v = output.chunk(2, dim=1)
-        error = (predicted - clean).square().mean((1, 2, 3))
-        bound = variance.bound(clean, predicted, v, t)
-        squared = (error * clean_weight(abar[t]).to(device)).mean()
-        numbers = {"loss": squared, "error": error.mean(), "bound": bound.mean()}
+        output, v = output.chunk(2, dim=1)
+        weighted, predicted = target.errors(output, clean, noise, noisy, t)
+        bound = variance.bound(clean, predicted, v, t).mean()
+        distance = (predicted.detach() - clean).square().mean((1, 2, 3))
+        numbers = {"loss": weighted.mean(), "bound": bound}
         for low in range(0, diffusion.STEPS, 200):
             band = (t >= low) & (t < low + 200)
-            numbers[f"error_{low}"] = error.detach()[band].mean() if band.any() else error.detach().mean()
-        return squared + BOUND_WEIGHT * bound.mean(), numbers
+            numbers[f"error_{low}"] = distance[band].mean() if band.any() else float("nan")
+        return weighted.mean() + BOUND_WEIGHT * bound, numbers
 
     run.train(loss)
     model.decoder.save_pretrained(args.out / "decoder")

@@ -1,13 +1,15 @@
 """What every training script shares: arguments, the timed and resumable loop, the moving average, the log.
 
 A run lasts `--budget` minutes of training in all; its learning rate follows the share of the budget that is spent (short
-warm-up, constant, linear decay over the last `decay_share`). A stopped run continues from its last checkpoint, and a run
-that is started again with a larger budget goes on from where it ended.
+warm-up, constant, linear decay over the last `decay_share`). A run that SIGTERM or SIGINT stops saves itself first; started
+again it continues, and with a larger budget it goes on from where it ended.
 """
 import argparse
 import json
 import os
 import pathlib
+import signal
+import sys
 import time
 
 import torch
@@ -26,6 +28,7 @@ def arguments(description, budget):
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start-from", type=pathlib.Path, help="model directory whose weights a fresh run begins with")
     return parser
 
 
@@ -88,8 +91,11 @@ class Run:
     def train(self, loss_function, evaluate=None, evaluate_seconds=300):
         budget = self.args.budget * 60
         saved = logged = evaluated = self.seconds
-        sums, count = {}, 0
+        sums, counts, count = {}, {}, 0
         threads = PoliteThreads(self.args.threads)
+        stopped = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda received, frame: stopped.append(received))
         while self.seconds < budget:
             started = time.monotonic()
             threads.adjust()
@@ -102,18 +108,25 @@ class Run:
             self.step += 1
             self.average.update(self.module, self.step)
             for key, value in numbers.items():
-                sums[key] = sums.get(key, 0.0) + float(torch.as_tensor(value).detach())
+                value = float(torch.as_tensor(value).detach())
+                if value == value:               # NaN marks a number that this step did not measure
+                    sums[key] = sums.get(key, 0.0) + value
+                    counts[key] = counts.get(key, 0) + 1
             count += 1
             self.seconds += time.monotonic() - started
             if self.seconds - logged > LOG_SECONDS:
-                self.log({key: value / count for key, value in sums.items()}, per_second=count / (self.seconds - logged))
-                logged, sums, count = self.seconds, {}, 0
+                self.log({key: value / counts[key] for key, value in sums.items()},
+                         per_second=count / (self.seconds - logged))
+                logged, sums, counts, count = self.seconds, {}, {}, 0
             if evaluate and self.seconds - evaluated > evaluate_seconds:
                 self.log(evaluate())
                 evaluated = self.seconds
             if self.seconds - saved > CHECKPOINT_SECONDS:
                 self.save()
                 saved = self.seconds
+            if stopped:
+                self.save()
+                sys.exit(128 + stopped[0])
         self.save()
         if evaluate:
             self.log(evaluate())
