@@ -198,7 +198,7 @@ int cli_settings_fill(unclip_generate_options *options, const cli_args *args, co
         int code = fill_stage(&options->stage[i], &flags_of_stage[i], flag, err);
         if (code) return code;
     }
-    if (flag[CLI_FLAG_SIZE].given) options->size = atoi(flag[CLI_FLAG_SIZE].text);
+    if (flag[CLI_FLAG_SIZE].given) options->size = (int)flag[CLI_FLAG_SIZE].integer;
     if (flag[CLI_FLAG_BATCH_COUNT].given) options->images_per_prompt = (size_t)flag[CLI_FLAG_BATCH_COUNT].integer;
     if (flag[CLI_FLAG_BATCH_SIZE].given) options->batch_size = (size_t)flag[CLI_FLAG_BATCH_SIZE].integer;
     if (flag[CLI_FLAG_RNG].given) options->rng = (unclip_rng)flag[CLI_FLAG_RNG].integer;

@@ -53,7 +53,7 @@ refuse "a negative count" 64 "--steps" -p x --steps -4
 refuse "a word for a number" 64 "--batch-size" -p x --batch-size four
 refuse "too many steps" 64 "--steps" -p x --steps 1001
 refuse "no prompt" 64 "nothing to draw"
-refuse "a wrong size" 64 "--size" -p x --size 512
+refuse "a size that the model does not draw" 64 "size is 512" -p x --size 512 -o a.png
 refuse "another subcommand's flag" 64 "--steps" embed -p x --steps 3
 refuse "several pictures on standard output" 64 "standard output" -p x -b 2 -o -
 refuse "a respacing that makes no sense" 64 "respacing" -p x --size 64 --respacing 5,x -o a.png

@@ -154,7 +154,8 @@ Test(cli_args, wrong_values_name_the_flag) {
     REFUSED_NAMING("--cfg-scale", "--cfg-scale", "nan");
     REFUSED_NAMING("--cfg-scale", "--cfg-scale", "inf");
     REFUSED_NAMING("--eta", "--eta", "1.5");
-    REFUSED_NAMING("--size", "--size", "512");
+    REFUSED_NAMING("--size", "--size", "0");
+    REFUSED_NAMING("--size", "--size", "large");
     REFUSED_NAMING("--sampler", "--sampler", "euler");
     REFUSED_NAMING("--type", "--type", "int8");
     REFUSED_NAMING("-s", "-s", "-2");
