@@ -1,0 +1,76 @@
+/* test_ops.c - every operation of the flow, on every case of cases.c, by every way that the CPU has: plain C compiled for
+ * each instruction set that this machine runs, weights prepared beforehand, and oneDNN. One test an operation. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver.h"
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/gemm.h"
+
+/* ---- plain C ----------------------------------------------------------------------------------------------------- */
+
+static size_t plain_scratch(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way, (void)prepared;
+    return uc_cpu_kernel(l->kind).scratch(l);
+}
+
+static void plain_run(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)prepared;
+    uc_cpu_kernel_variant(l->kind, (uc_isa)way->user)(l);
+}
+
+/* ---- plain C on prepared weights --------------------------------------------------------------------------------- */
+
+static void *packed_prepare(const op_way *way, const uc_launch *l, bool *skipped) {
+    (void)way, (void)skipped;
+    void *packed = NULL;
+    if (posix_memalign(&packed, 64, uc_cpu_packed_bytes(l->in[UC_CONV_WEIGHT].shape))) abort();
+    uc_cpu_pack(packed, &l->in[UC_CONV_WEIGHT], 1);
+    return packed;
+}
+
+static size_t packed_scratch(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way, (void)prepared;
+    return l->kind == UC_OP_conv2d ? uc_cpu_conv2d_packed_scratch(l) : uc_cpu_matmul_packed_scratch(l);
+}
+
+static void packed_run(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way;
+    (l->kind == UC_OP_conv2d ? uc_cpu_conv2d_packed : uc_cpu_matmul_packed)(l, prepared);
+}
+
+static void packed_finish(const op_way *way, void *prepared) {
+    (void)way;
+    free(prepared);
+}
+
+/* ---- the tests --------------------------------------------------------------------------------------------------- */
+
+static void check_all(uc_op_kind kind, const op_way *way) {
+    size_t count;
+    const op_case *cases = op_cases(kind, &count);
+    const char *only = getenv("UC_CASE");
+    cr_assert_geq(count, 6, "%s has %zu cases", uc_op_info_of(kind)->name, count);
+    for (size_t i = 0; i < count; i++) {
+        char message[OP_MESSAGE] = "";
+        if (only && strcmp(only, cases[i].name) != 0) continue;
+        cr_expect(op_check(&cases[i], way, 1 + i, message), "%s", message);
+    }
+}
+
+static void check_operation(uc_op_kind kind) {
+    for (int isa = UC_ISA_BASE; isa <= (int)uc_cpu_isa(); isa++) {
+        const op_way way = { .name = uc_cpu_isa_name((uc_isa)isa), .scratch = plain_scratch, .run = plain_run, .user = isa };
+        check_all(kind, &way);
+    }
+    if (kind != UC_OP_conv2d && kind != UC_OP_matmul) return;
+    const op_way packed = { .name = "prepared weights", .scratch = packed_scratch, .prepare = packed_prepare,
+                            .run = packed_run, .finish = packed_finish };
+    check_all(kind, &packed);
+}
+
+#define UC_OP(name, inputs, atol, rtol, what) \
+    Test(ops, name) { check_operation(UC_OP_##name); }
+#include "kernels/ops.def"
+#undef UC_OP
