@@ -20,9 +20,9 @@ typedef struct merge {
 struct uc_bpe {
     uint32_t byte_symbol[256][2]; /* [byte][1 at the end of a word] */
     size_t symbol_count;
-    int32_t *token;               /* [symbol] id */
-    uint32_t *begin;              /* [symbol + 1] where the merges start that have it first */
-    merge *merges;                /* sorted by first, second */
+    int32_t *token;  /* [symbol] id */
+    uint32_t *begin; /* [symbol + 1] where the merges start that have it first */
+    merge *merges;   /* sorted by first, second */
 };
 
 /* ---- reading the merges ------------------------------------------------------------------------------------------ */
@@ -75,8 +75,10 @@ static unclip_status add_merge(builder *b, const char *line, size_t length, size
         fields++;
     }
     if (fields != 2) {
-        return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "merges.txt line %zu: a merge is two symbols with a space between, "
-                       "this line has %zu", number, fields);
+        return uc_fail(err, UNCLIP_ERR_MODEL_DATA,
+                       "merges.txt line %zu: a merge is two symbols with a space between, "
+                       "this line has %zu",
+                       number, fields);
     }
     const size_t offset = b->used;
     for (size_t k = 0; k < 2; k++) {

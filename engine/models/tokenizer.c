@@ -121,8 +121,10 @@ static unclip_status find_specials(uc_tokenizer *tok, lookup *l, const uc_tokeni
     if (!status) status = find_special(&tok->unknown, l, "unknown token (unk_token)", spec->unknown, err);
     if (!status) status = find_special(&tok->pad, l, "padding token (pad_token)", spec->pad, err);
     if (!status && (spec->max_length < 0 || spec->max_length == 1)) {
-        status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "tokenizer_config.json: model_max_length is %d, but start and end "
-                         "need 2", spec->max_length);
+        status = uc_fail(err, UNCLIP_ERR_MODEL_DATA,
+                         "tokenizer_config.json: model_max_length is %d, but start and end "
+                         "need 2",
+                         spec->max_length);
     }
     l->unknown = tok->unknown;
     tok->max_length = spec->max_length;
@@ -229,8 +231,10 @@ static unclip_status decode_prompt(encoder *e, const char *text, size_t length, 
         const size_t n = uc_utf8_decode((const uint8_t *)text + at, length - at, &c);
         if (n == 0) return uc_fail(err, UNCLIP_ERR_UTF8, "the prompt is not valid UTF-8 at byte %zu", at);
         if (c >= 0x80 && !uc_unicode_available()) {
-            return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "the prompt has a character outside ASCII at byte %zu, and "
-                           "this build has no Unicode tables: it was built without libutf8proc", at);
+            return uc_fail(err, UNCLIP_ERR_UNSUPPORTED,
+                           "the prompt has a character outside ASCII at byte %zu, and "
+                           "this build has no Unicode tables: it was built without libutf8proc",
+                           at);
         }
         e->prompt.data[e->prompt.count++] = c;
         at += n;

@@ -24,21 +24,21 @@ typedef struct uc_token {
 
 /* The contents of a tokenizer's files, already parsed. Nothing is kept: the memory may go after uc_tokenizer_new. */
 typedef struct uc_tokenizer_spec {
-    const uc_token *vocab;    /* vocab.json */
+    const uc_token *vocab; /* vocab.json */
     size_t vocab_count;
-    const char *merges;       /* the text of merges.txt */
+    const char *merges; /* the text of merges.txt */
     size_t merges_size;
-    const uc_token *added;    /* special and added tokens: split out of the raw prompt, except the first three below */
+    const uc_token *added; /* special and added tokens: split out of the raw prompt, except the first three below */
     size_t added_count;
     const char *start, *end, *unknown, *pad; /* each must be in added or vocab */
-    int max_length;           /* model_max_length: the longest sequence, start and end included; 0 = no limit */
+    int max_length; /* model_max_length: the longest sequence, start and end included; 0 = no limit */
 } uc_tokenizer_spec;
 
 /* Fails with UNCLIP_ERR_MODEL_DATA, naming the file's usual name and the token or line. *tok is NULL on failure. */
 unclip_status uc_tokenizer_new(uc_tokenizer **tok, const uc_tokenizer_spec *spec, unclip_error *err);
 void uc_tokenizer_free(uc_tokenizer *tok); /* NULL is allowed */
 
-int uc_tokenizer_max_length(const uc_tokenizer *tok); /* 0 = no limit */
+int uc_tokenizer_max_length(const uc_tokenizer *tok);   /* 0 = no limit */
 int32_t uc_tokenizer_id_limit(const uc_tokenizer *tok); /* every id that encode writes is below it */
 int32_t uc_tokenizer_start_id(const uc_tokenizer *tok);
 int32_t uc_tokenizer_end_id(const uc_tokenizer *tok);

@@ -175,8 +175,8 @@ static bool decompose(const uc_text *text, uc_text *out) {
     for (size_t i = 0; i < text->count; i++) {
         utf8proc_int32_t part[LONGEST];
         int boundary = 0;
-        const utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)text->data[i], part, LONGEST,
-                                                           UTF8PROC_DECOMPOSE, &boundary);
+        const utf8proc_ssize_t n =
+            utf8proc_decompose_char((utf8proc_int32_t)text->data[i], part, LONGEST, UTF8PROC_DECOMPOSE, &boundary);
         if (n < 1 || n > LONGEST) {
             if (!uc_text_push(out, text->data[i])) return false;
             continue;

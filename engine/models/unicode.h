@@ -35,10 +35,10 @@ bool uc_unicode_available(void);
 /* The division that CLIP's cleaning and its regular expression make. */
 typedef enum uc_char_class {
     UC_CHAR_OTHER,
-    UC_CHAR_LETTER,  /* category L* */
-    UC_CHAR_NUMBER,  /* category N* */
-    UC_CHAR_SPACE,   /* tab, line feed, carriage return and category Z* */
-    UC_CHAR_CONTROL  /* category C* (unassigned, private and format characters too), less those three */
+    UC_CHAR_LETTER, /* category L* */
+    UC_CHAR_NUMBER, /* category N* */
+    UC_CHAR_SPACE,  /* tab, line feed, carriage return and category Z* */
+    UC_CHAR_CONTROL /* category C* (unassigned, private and format characters too), less those three */
 } uc_char_class;
 
 uc_char_class uc_char_class_of(uint32_t code_point);

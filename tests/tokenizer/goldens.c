@@ -1,0 +1,83 @@
+/* goldens.c - prompt -> tokens against transformers' CLIPTokenizer without ftfy: tests/goldens/make_tokenizer.py. */
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/models/tokenizer.h"
+#include "engine/models/unicode.h"
+#include "weights/tokenizer_files.h"
+
+enum { LONGEST = 128 };
+
+static uc_tokenizer *open_tokenizer(const char *folder) {
+    char path[4096];
+    unclip_error err = { 0 };
+    uc_tokenizer_files files;
+    uc_warnings warnings = { 0 };
+    uc_tokenizer *tok = NULL;
+    snprintf(path, sizeof path, "%s/%s", UC_SOURCE_DIR, folder);
+    cr_assert_eq(uc_tokenizer_files_read(&files, path, &warnings, &err), UNCLIP_OK, "%s", err.message);
+    cr_assert_eq(uc_tokenizer_new(&tok, &files.spec, &err), UNCLIP_OK, "%s: %s", folder, err.message);
+    uc_tokenizer_files_free(&files);
+    uc_warnings_free(&warnings);
+    return tok;
+}
+
+static size_t first_beyond_ascii(const char *text, size_t length) {
+    size_t i = 0;
+    while (i < length && (unsigned char)text[i] < 0x80) i++;
+    return i;
+}
+
+static void check_line(const uc_tokenizer *tok, const json_t *line, int number) {
+    const json_t *value = json_object_get(line, "text"), *ids = json_object_get(line, "ids");
+    const char *text = json_string_value(value);
+    const size_t length = json_string_length(value);
+    const int context = (int)json_array_size(ids);
+    int32_t got[LONGEST];
+    int used = 0;
+    bool truncated = false;
+    unclip_error err = { 0 };
+    cr_assert(context > 2 && context <= LONGEST);
+    const unclip_status status = uc_tokenizer_encode(tok, text, length, got, context, &used, &truncated, &err);
+    if (!uc_unicode_available() && first_beyond_ascii(text, length) < length) {
+        cr_assert_eq(status, UNCLIP_ERR_UNSUPPORTED);
+        return;
+    }
+    cr_assert_eq(status, UNCLIP_OK, "line %d: %s", number, err.message);
+    cr_expect_eq(used, (int)json_integer_value(json_object_get(line, "used")), "line %d: used %d", number, used);
+    cr_expect_eq(truncated, json_is_true(json_object_get(line, "truncated")), "line %d: truncated %d", number,
+                 truncated);
+    for (int i = 0; i < context; i++) {
+        const int32_t expected = (int32_t)json_integer_value(json_array_get(ids, (size_t)i));
+        cr_assert_eq(got[i], expected, "tests/goldens/unit/tokenizer.jsonl line %d: id %d is %d, expected %d", number,
+                     i, got[i], expected);
+    }
+}
+
+Test(tokenizer_goldens, every_prompt_of_every_model) {
+    static char line[1 << 16];
+    FILE *file = fopen(UC_TEST_DATA "/goldens/unit/tokenizer.jsonl", "r");
+    cr_assert_not_null(file);
+    char model[256] = "";
+    uc_tokenizer *tok = NULL;
+    int number = 0;
+    while (fgets(line, sizeof line, file)) {
+        json_error_t where;
+        json_t *object = json_loads(line, JSON_ALLOW_NUL, &where);
+        cr_assert_not_null(object, "line %d: %s", number + 1, where.text);
+        const char *wanted = json_string_value(json_object_get(object, "model"));
+        if (strcmp(model, wanted) != 0) {
+            uc_tokenizer_free(tok);
+            tok = open_tokenizer(wanted);
+            snprintf(model, sizeof model, "%s", wanted);
+        }
+        check_line(tok, object, ++number);
+        json_decref(object);
+    }
+    cr_assert_geq(number, 500, "only %d lines", number);
+    uc_tokenizer_free(tok);
+    fclose(file);
+}
