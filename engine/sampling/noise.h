@@ -1,5 +1,5 @@
-/* noise.h - the initial noise of a stage, and any draw at all, in one call. The prior, the decoder and the upsamplers start
- * from draw 0; their steps' draws are made inside the operation noise_step from the same key. */
+/* noise.h - the initial noise of a stage, and any draw at all, in one call. The prior, the decoder and the upsamplers
+ * start from draw 0; their steps' draws are made inside the operation noise_step from the same key. */
 #ifndef UC_SAMPLING_NOISE_H
 #define UC_SAMPLING_NOISE_H
 

@@ -1,7 +1,8 @@
-/* sampler.c - the coefficients of every step of every sampler. See sampler.h for the arrows of the flow that this serves.
+/* sampler.c - the coefficients of every step of every sampler. See sampler.h for the arrows of the flow that this
+ * serves.
  *
  * What diffusers computes in float is computed in float here, operation by operation in its order: at timestep 0 the
- * cancellation in 1 - alpha_bar makes UnCLIPScheduler's last factor 0.99947 instead of 1, and every picture shows it. */
+ * cancellation in 1 - alpha_bar makes UnCLIPScheduler's last factor 0.99947 instead of 1, which every picture shows. */
 #include "sampler.h"
 
 #include <math.h>
@@ -24,7 +25,9 @@ static bool is_last(const site *s) { return s->index == s->timesteps->count - 1;
 /* ---- ancestral samplers ------------------------------------------------------------------------------------------ */
 
 /* Variance q(x_prev | x_t, x_0), and beta and alpha of the jump from prev to t. */
-typedef struct jump { float beta, alpha, variance; } jump;
+typedef struct jump {
+    float beta, alpha, variance;
+} jump;
 
 static jump jump_of(const site *s) {
     const float b = 1.0f - s->alpha_bar, b_prev = 1.0f - s->alpha_bar_prev;
@@ -80,8 +83,8 @@ static void ancestral_step(const site *s, uc_step *step) {
 
 /* ---- DDIM -------------------------------------------------------------------------------------------------------- */
 
-/* x' = sqrt(alpha_bar') x0 + d e + sigma n. The direction e is the predicted noise; with another kind of prediction it is
- * linear in x and the prediction, before the clamp. */
+/* x' = sqrt(alpha_bar') x0 + d e + sigma n. The direction e is the predicted noise; with another kind of prediction it
+ * is linear in x and the prediction, before the clamp. */
 static void ddim_step_as_diffusers(const site *s, uc_step *step) {
     const float a = s->alpha_bar, a_prev = s->alpha_bar_prev, b = 1.0f - a;
     const float variance = (1.0f - a_prev) / b * (1.0f - a / a_prev);
@@ -116,7 +119,9 @@ static void ddim_step_as_guided_diffusion(const site *s, uc_step *step) {
 /* ---- DPM-Solver++ ------------------------------------------------------------------------------------------------ */
 
 /* alpha^2 + sigma^2 = 1; lambda = log(alpha / sigma) is the clock of the solver. */
-typedef struct level { float alpha, sigma, lambda; } level;
+typedef struct level {
+    float alpha, sigma, lambda;
+} level;
 
 static level level_of(float alpha_bar) {
     const float ratio = sqrtf((1.0f - alpha_bar) / alpha_bar), alpha = 1.0f / sqrtf(ratio * ratio + 1.0f);
@@ -124,8 +129,8 @@ static level level_of(float alpha_bar) {
     return (level){ alpha, sigma, logf(alpha) - logf(sigma) };
 }
 
-/* Order 2 from the estimates of this step and the one before. The first step has none before it, and the last one goes to
- * an infinite lambda: both are of order 1. */
+/* Order 2 from the estimates of this step and the one before. The first step has none before it, and the last one goes
+ * to an infinite lambda: both are of order 1. */
 static void dpm_step(const site *s, uc_step *step) {
     const level from = level_of(s->alpha_bar), to = level_of(s->alpha_bar_prev);
     const float h = to.lambda - from.lambda, whole = -(to.alpha * (expf(-h) - 1.0f));
@@ -182,8 +187,8 @@ static unclip_sampler sampler_of(const uc_scheduler_config *config, unclip_sampl
 }
 
 static uc_variance_type variance_of(const uc_scheduler_config *config, unclip_sampler sampler) {
-    const bool configured = sampler == UNCLIP_SAMPLER_UNCLIP ||
-                            (sampler == UNCLIP_SAMPLER_DDPM && config->class_id == UC_SCHEDULER_DDPM);
+    const bool configured =
+        sampler == UNCLIP_SAMPLER_UNCLIP || (sampler == UNCLIP_SAMPLER_DDPM && config->class_id == UC_SCHEDULER_DDPM);
     return configured ? config->variance : UC_VARIANCE_FIXED_SMALL;
 }
 
@@ -207,15 +212,16 @@ static unclip_status check_request(const uc_scheduler_config *config, const uc_s
     return UNCLIP_OK;
 }
 
-/* A timestep of pure noise says nothing about x0 by its noise. DPM-Solver puts 2^-24 for zero there, as diffusers does. */
+/* A timestep of pure noise says nothing about x0 by its noise. diffusers' DPM-Solver puts 2^-24 there. */
 static unclip_status settle_zero_snr(uc_schedule *schedule, const uc_scheduler_config *config, unclip_sampler sampler,
                                      unclip_error *err) {
     float *last = &schedule->alpha_bars[schedule->count - 1];
     if (!config->rescale_betas_zero_snr) return UNCLIP_OK;
     if (sampler == UNCLIP_SAMPLER_DPMPP_2M) *last = 0x1p-24f;
     if (!(*last > 0) && config->prediction == UC_PREDICT_EPSILON)
-        return uc_fail(err, UNCLIP_ERR_UNSUPPORTED,
-                       "rescale_betas_zero_snr needs a model that predicts \"v_prediction\" or \"sample\", not \"epsilon\"");
+        return uc_fail(
+            err, UNCLIP_ERR_UNSUPPORTED,
+            "rescale_betas_zero_snr needs a model that predicts \"v_prediction\" or \"sample\", not \"epsilon\"");
     return UNCLIP_OK;
 }
 
@@ -249,8 +255,12 @@ static unclip_status make_plan(uc_sampler_plan *plan, const uc_scheduler_config 
     if (!status) status = settle_zero_snr(schedule, config, sampler, err);
     const uc_grid grid = sampler == UNCLIP_SAMPLER_DPMPP_2M ? UC_GRID_MULTISTEP : UC_GRID_ANCESTRAL;
     if (!status) status = uc_timesteps_new(&timesteps, config, schedule, grid, request->steps, request->respacing, err);
-    site s = { .config = config, .request = request, .schedule = schedule, .timesteps = &timesteps,
-               .sampler = sampler, .variance = variance_of(config, sampler) };
+    site s = { .config = config,
+               .request = request,
+               .schedule = schedule,
+               .timesteps = &timesteps,
+               .sampler = sampler,
+               .variance = variance_of(config, sampler) };
     if (!status) status = fill_plan(plan, &s, err);
     free(timesteps.at);
     uc_schedule_free(schedule);

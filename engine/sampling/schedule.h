@@ -1,8 +1,9 @@
-/* schedule.h - when a sampler looks at the network, and how noisy its sample is then. Shared by the prior, the decoder and
- * the upsamplers.
+/* schedule.h - when a sampler looks at the network, and how noisy its sample is then. Shared by the prior, the decoder
+ * and the upsamplers.
  *
- * Forward diffusion mixes a clean sample with noise: x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) n. The numbers are
- * those of diffusers' schedulers to the last bit of the float where PyTorch defines it, because a picture depends on them. */
+ * Forward diffusion mixes a clean sample with noise: x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) n. The numbers
+ * are those of diffusers' schedulers to the last bit of the float where PyTorch defines it, because a picture depends
+ * on them. */
 #ifndef UC_SAMPLING_SCHEDULE_H
 #define UC_SAMPLING_SCHEDULE_H
 

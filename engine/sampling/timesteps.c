@@ -106,8 +106,7 @@ static unclip_status spaced(uc_timesteps *t, const uc_scheduler_config *config, 
                        (long long)config->steps_offset);
     if (grid == UC_GRID_MULTISTEP && config->spacing != UC_SPACING_UNCLIP)
         multistep(t, config, train, first_above(config, schedule), steps);
-    else
-        ancestral(t, config, train, steps);
+    else ancestral(t, config, train, steps);
     return check_grid(t, train, steps, err);
 }
 
@@ -126,7 +125,8 @@ static int parse_count(const char **text) {
 
 static unclip_status bad_respacing(unclip_error *err, const char *text) {
     return uc_fail(err, UNCLIP_ERR_ARGUMENT,
-                   "respacing \"%.100s\" is not \"fast27\", \"ddimN\" or step counts from 1 on such as \"10,10,5\"", text);
+                   "respacing \"%.100s\" is not \"fast27\", \"ddimN\" or step counts from 1 on such as \"10,10,5\"",
+                   text);
 }
 
 static unclip_status strided(uc_timesteps *t, const char *text, int train, unclip_error *err) {
@@ -141,8 +141,8 @@ static unclip_status strided(uc_timesteps *t, const char *text, int train, uncli
         reverse(t);
         return UNCLIP_OK;
     }
-    return uc_fail(err, UNCLIP_ERR_ARGUMENT, "respacing \"%.100s\": no whole stride makes %d steps out of %d", text, wanted,
-                   train);
+    return uc_fail(err, UNCLIP_ERR_ARGUMENT, "respacing \"%.100s\": no whole stride makes %d steps out of %d", text,
+                   wanted, train);
 }
 
 /* guided-diffusion's space_timesteps: the stride is added up in double and each sum rounded to even, as Python does. */
@@ -165,8 +165,8 @@ static unclip_status sections(uc_timesteps *t, const char *text, int train, uncl
         if (steps < 1 || (*p && *p != ',')) return bad_respacing(err, text);
         if (steps > size)
             return uc_fail(err, UNCLIP_ERR_ARGUMENT,
-                           "respacing \"%.100s\": section %d of %d has %d timesteps, too few for %d steps", text, index + 1,
-                           count, size, steps);
+                           "respacing \"%.100s\": section %d of %d has %d timesteps, too few for %d steps", text,
+                           index + 1, count, size, steps);
         section(t, start, size, steps);
         start += size;
         if (!*p) break;
@@ -181,7 +181,8 @@ static unclip_status respaced(uc_timesteps *t, int train, const char *text, uncl
     const unclip_status status = sections(t, "10,10,3,2,2", train, err);
     /* the last section's second step must stay below the moved one */
     if (!status && t->at[1] >= train - 3)
-        return uc_fail(err, UNCLIP_ERR_ARGUMENT, "respacing \"fast27\" needs more than the model's %d timesteps", train);
+        return uc_fail(err, UNCLIP_ERR_ARGUMENT, "respacing \"fast27\" needs more than the model's %d timesteps",
+                       train);
     if (!status) t->at[0] = train - 3;
     return status;
 }

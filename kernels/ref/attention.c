@@ -1,5 +1,5 @@
-/* attention.c - the meaning of multi-head attention: CLIP's and the prior's (causal), and the decoder's, whose queries see
- * the text's keys and values before the picture's own.
+/* attention.c - the meaning of multi-head attention: CLIP's and the prior's (causal), and the decoder's, whose queries
+ * see the text's keys and values before the picture's own.
  *
  *   out[b,i,h] = sum over j of softmax_j(scale * q[b,i,h] . k[b,j,h] + bias[b,j]) * v[b,j,h]
  *
@@ -65,7 +65,10 @@ void uc_ref_attention(const uc_launch *launch) {
     for (int64_t b = 0; b < batch; b++)
         for (int64_t h = 0; h < heads; h++)
             for (int64_t i = 0; i < queries; i++)
-                attend(&(attention_row){ .launch = launch, .batch = b, .head = h, .query = i,
+                attend(&(attention_row){ .launch = launch,
+                                         .batch = b,
+                                         .head = h,
+                                         .query = i,
                                          .head_size = q->shape.dim[2] / heads,
                                          .context = uc_ref_given(ctx_k) ? ctx_k->shape.dim[1] : 0,
                                          .visible = launch->attrs.attention.causal ? i + 1 + keys - queries : keys });

@@ -1,5 +1,5 @@
-/* concat.c - the meaning of concatenation along dimension 0 or 1: the prior's token sequence, a UNet's skip connections,
- * the noisy picture beside the smaller one in an upsampler. Two to four parts. */
+/* concat.c - the meaning of concatenation along dimension 0 or 1: the prior's token sequence, a UNet's skip
+ * connections, the noisy picture beside the smaller one in an upsampler. Two to four parts. */
 #include "ref.h"
 
 void uc_ref_concat(const uc_launch *launch) {

@@ -5,7 +5,9 @@
  *                + sum over c, i, j of in[n, c, y stride + i - pad, x stride + j - pad] * weight[o,c,i,j] */
 #include "ref.h"
 
-typedef struct conv_site { int64_t n, o, y, x; } conv_site;
+typedef struct conv_site {
+    int64_t n, o, y, x;
+} conv_site;
 
 static double convolve(const uc_view *in, const uc_view *weight, uc_conv2d_attrs attrs, conv_site at) {
     const int64_t channels = in->shape.dim[1], height = in->shape.dim[2], width = in->shape.dim[3];

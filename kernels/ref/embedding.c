@@ -1,5 +1,5 @@
-/* embedding.c - the meaning of the token embedding (torch.nn.Embedding): tokens -> CLIP text. The rows of the table that
- * the ids name, plus the learned embedding of their positions. */
+/* embedding.c - the meaning of the token embedding (torch.nn.Embedding): tokens -> CLIP text. The rows of the table
+ * that the ids name, plus the learned embedding of their positions. */
 #include "ref.h"
 
 void uc_ref_embedding(const uc_launch *launch) {

@@ -26,7 +26,9 @@ static double input(const uc_launch *launch, int64_t n, int64_t c, int64_t p) {
     return uc_ref_load(x, at(x, n, c, p)) + (uc_ref_given(add) ? row_value(add, n, c) : 0);
 }
 
-typedef struct moments { double mean, rstd; } moments;
+typedef struct moments {
+    double mean, rstd;
+} moments;
 
 static moments group_moments(const uc_launch *launch, int64_t n, int64_t first, int64_t width, int64_t pixels) {
     double sum = 0, squares = 0;

@@ -1,5 +1,5 @@
-/* image_to_tokens.c - the meaning of picture [n,c,h,w] to one token a pixel [n, h w, c]: a UNet's way into attention, and
- * CLIP's patches into its transformer. */
+/* image_to_tokens.c - the meaning of picture [n,c,h,w] to one token a pixel [n, h w, c]: a UNet's way into attention,
+ * and CLIP's patches into its transformer. */
 #include "ref.h"
 
 void uc_ref_image_to_tokens(const uc_launch *launch) {

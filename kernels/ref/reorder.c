@@ -1,5 +1,5 @@
-/* reorder.c - the meaning of a change of layout or type: the same numbers in the same logical places. The planner puts it
- * between operations of any network that want their pictures laid out differently. */
+/* reorder.c - the meaning of a change of layout or type: the same numbers in the same logical places. The planner puts
+ * it between operations of any network that want their pictures laid out differently. */
 #include "ref.h"
 
 void uc_ref_reorder(const uc_launch *launch) {

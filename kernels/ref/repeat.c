@@ -1,5 +1,5 @@
-/* repeat.c - the meaning of copies along the batch: guidance runs the conditional and the unconditional half at once, on
- * the same noisy picture or embedding. The whole batch, `times` over. */
+/* repeat.c - the meaning of copies along the batch: guidance runs the conditional and the unconditional half at once,
+ * on the same noisy picture or embedding. The whole batch, `times` over. */
 #include "ref.h"
 
 void uc_ref_repeat(const uc_launch *launch) {

@@ -1,5 +1,5 @@
-/* scale_shift.c - the meaning of x * scale + shift over the last dimension: the prior's output leaves its normalised space
- * (clip_std, clip_mean) on the way to the image embedding. */
+/* scale_shift.c - the meaning of x * scale + shift over the last dimension: the prior's output leaves its normalised
+ * space (clip_std, clip_mean) on the way to the image embedding. */
 #include "ref.h"
 
 void uc_ref_scale_shift(const uc_launch *launch) {

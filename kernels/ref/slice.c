@@ -1,16 +1,12 @@
-/* slice.c - a range of one dimension: the prior's positions of its last three tokens. */
-#include "../ops.h"
+/* slice.c - the meaning of a range of one dimension: the prior's positions of its last three tokens. */
+#include "ref.h"
 
-
-void uc_ref_slice(const uc_launch *l) {
-    const uc_view *x = &l->in[0], *y = &l->out[0];
-    const int dim = l->attrs.slice.dim;
-    int64_t outer = 1, inner = 1;
-    for (int i = 0; i < dim; i++) outer *= x->shape.dim[i];
-    for (int i = dim + 1; i < x->shape.rank; i++) inner *= x->shape.dim[i];
-    const int64_t from = x->shape.dim[dim], size = y->shape.dim[dim];
-    for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < size * inner; i++)
-            uc_set(y->data, y->dtype, o * size * inner + i,
-                   uc_get(x->data, x->dtype, (o * from + l->attrs.slice.begin) * inner + i));
+void uc_ref_slice(const uc_launch *launch) {
+    const uc_view *x = &launch->in[0], *out = &launch->out[0];
+    const int dim = launch->attrs.slice.dim;
+    int64_t inner = 1;
+    for (int k = dim + 1; k < out->shape.rank; k++) inner *= out->shape.dim[k];
+    const int64_t from = x->shape.dim[dim] * inner, to = out->shape.dim[dim] * inner;
+    const int64_t begin = launch->attrs.slice.begin * inner, count = uc_shape_count(out->shape);
+    for (int64_t i = 0; i < count; i++) uc_ref_write(out, i, uc_ref_read(x, i / to * from + begin + i % to));
 }

@@ -1,4 +1,5 @@
-/* tokens_to_image.c - the meaning of one token a pixel [n, h w, c] to picture [n,c,h,w]: a UNet's way out of attention. */
+/* tokens_to_image.c - the meaning of one token a pixel [n, h w, c] to picture [n,c,h,w]: a UNet's way out of
+ * attention. */
 #include "ref.h"
 
 void uc_ref_tokens_to_image(const uc_launch *launch) {

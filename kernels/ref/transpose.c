@@ -1,5 +1,5 @@
-/* transpose.c - the meaning of the exchange of the last two dimensions: the text projection's extra context tokens, which
- * the reference stores strided. */
+/* transpose.c - the meaning of the exchange of the last two dimensions: the text projection's extra context tokens,
+ * which the reference stores strided. */
 #include "ref.h"
 
 void uc_ref_transpose(const uc_launch *launch) {

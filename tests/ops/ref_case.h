@@ -1,5 +1,5 @@
-/* ref_case.h - what the tests of the reference kernels share: operands in any layout and type, and access to them in the
- * row-major order of their logical shape. */
+/* ref_case.h - what the tests of the reference kernels share: operands in any layout and type, and access to them in
+ * the row-major order of their logical shape. */
 #ifndef UC_TESTS_REF_CASE_H
 #define UC_TESTS_REF_CASE_H
 
@@ -66,12 +66,14 @@ static inline uc_view case_run_as(uc_launch launch, uc_dtype dtype, uc_layout la
     return out;
 }
 
-static inline uc_view case_run(uc_launch launch, uc_shape shape) { return case_run_as(launch, UC_F32, UC_PLAIN, shape); }
+static inline uc_view case_run(uc_launch launch, uc_shape shape) {
+    return case_run_as(launch, UC_F32, UC_PLAIN, shape);
+}
 
 static inline void expect_near(const uc_view *v, const double *wanted, double tolerance, const char *what) {
     for (int64_t i = 0; i < uc_shape_count(v->shape); i++)
-        cr_assert(fabs(case_get(v, i) - wanted[i]) <= tolerance, "%s: element %lld is %.9g, not %.9g", what, (long long)i,
-                  case_get(v, i), wanted[i]);
+        cr_assert(fabs(case_get(v, i) - wanted[i]) <= tolerance, "%s: element %lld is %.9g, not %.9g", what,
+                  (long long)i, case_get(v, i), wanted[i]);
 }
 
 #define EXPECT(view, tolerance, what, ...) expect_near(&(view), (const double[]){ __VA_ARGS__ }, (tolerance), (what))
@@ -79,12 +81,12 @@ static inline void expect_near(const uc_view *v, const double *wanted, double to
 static inline void expect_same(const uc_view *a, const uc_view *b, double tolerance, const char *what) {
     cr_assert(uc_shape_equal(a->shape, b->shape), "%s: the shapes differ", what);
     for (int64_t i = 0; i < uc_shape_count(a->shape); i++)
-        cr_assert(fabs(case_get(a, i) - case_get(b, i)) <= tolerance, "%s: element %lld is %.9g here and %.9g there", what,
-                  (long long)i, case_get(a, i), case_get(b, i));
+        cr_assert(fabs(case_get(a, i) - case_get(b, i)) <= tolerance, "%s: element %lld is %.9g here and %.9g there",
+                  what, (long long)i, case_get(a, i), case_get(b, i));
 }
 
-/* The same launch with every picture among its operands in NHWC gives the same numbers, and a bf16 result is the f32 one
- * rounded. `weights` is a bit set of inputs that have rank 4 but are no pictures. */
+/* The same launch with every picture among its operands in NHWC gives the same numbers, and a bf16 result is the f32
+ * one rounded. `weights` is a bit set of inputs that have rank 4 but are no pictures. */
 static inline void expect_layouts_agree(uc_launch launch, uc_shape shape, unsigned weights, const char *what) {
     const uc_view plain = case_run(launch, shape);
     for (int i = 0; i < UC_MAX_INPUTS; i++) {

@@ -26,8 +26,8 @@ Test(ref_timestep, by_hand) {
     /* four frequencies 1, 1/10, 1/100, 1/1000 */
     l.attrs.timestep.flip_sin_to_cos = true;
     uc_view out = case_run(l, UC_SHAPE2(2, 8));
-    EXPECT(out, 3e-7, "cosines first", 1, 1, 1, 1, 0, 0, 0, 0, cos(3.0), cos(0.3), cos(0.03), cos(0.003), sin(3.0), sin(0.3),
-           sin(0.03), sin(0.003));
+    EXPECT(out, 3e-7, "cosines first", 1, 1, 1, 1, 0, 0, 0, 0, cos(3.0), cos(0.3), cos(0.03), cos(0.003), sin(3.0),
+           sin(0.3), sin(0.03), sin(0.003));
     l.attrs.timestep.flip_sin_to_cos = false;
     out = case_run(l, UC_SHAPE2(2, 5));
     EXPECT(out, 3e-7, "sines first, odd", 0, 0, 1, 1, 0, sin(3.0), sin(0.03), cos(3.0), cos(0.03), 0);
@@ -49,8 +49,9 @@ Test(ref_add, broadcasts) {
     out = case_run(launch_of(UC_OP_add, a, VALUES(UC_SHAPE3(2, 1, 2), 10, 20, 30, 40), absent), a.shape);
     EXPECT(out, 0, "a size of 1 in the middle", 11, 22, 13, 24, 35, 46, 37, 48);
     const uc_shape s = UC_SHAPE4(2, 3, 4, 5);
-    expect_layouts_agree(launch_of(UC_OP_add, case_random(UC_F32, UC_PLAIN, s, 1), case_random(UC_F32, UC_PLAIN, s, 2), absent),
-                         s, 0, "add");
+    expect_layouts_agree(
+        launch_of(UC_OP_add, case_random(UC_F32, UC_PLAIN, s, 1), case_random(UC_F32, UC_PLAIN, s, 2), absent), s, 0,
+        "add");
 }
 
 Test(ref_scale_shift, by_hand) {
@@ -81,7 +82,10 @@ Test(ref_resample, nearest_average_area) {
 
 /* The weights of PyTorch's antialiased bicubic at four times the size, one source pixel at a time. */
 Test(ref_resample, bicubic_weights) {
-    static const struct { int at, first; double weights[4]; } rows[] = {
+    static const struct {
+        int at, first;
+        double weights[4];
+    } rows[] = {
         { 0, 0, { 1.11194, -0.11194 } },
         { 2, 0, { 0.919851, 0.086673, -0.006524 } },
         { 6, 0, { -0.047852, 0.963867, 0.09082, -0.006836 } },
@@ -98,24 +102,28 @@ Test(ref_resample, bicubic_weights) {
             for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
                 const int k = source - rows[r].first;
                 const double wanted = k >= 0 && k < 4 ? rows[r].weights[k] : 0;
-                cr_assert(fabs(case_get(&out, rows[r].at) - wanted) < 1e-6, "weight of %d in %d is %.7f, not %.7f", source,
-                          rows[r].at, case_get(&out, rows[r].at), wanted);
+                cr_assert(fabs(case_get(&out, rows[r].at) - wanted) < 1e-6, "weight of %d in %d is %.7f, not %.7f",
+                          source, rows[r].at, case_get(&out, rows[r].at), wanted);
             }
         }
 }
 
 /* No mode changes a constant picture, and every mode is linear in the picture and the same for any layout. */
 Test(ref_resample, laws) {
-    static const struct { uc_resample_mode mode; int64_t height, width; } cases[] = {
-        { UC_NEAREST, 12, 16 }, { UC_AVERAGE, 3, 4 }, { UC_BICUBIC, 24, 32 }, { UC_BICUBIC, 5, 3 },
-        { UC_BICUBIC, 6, 8 },   { UC_BICUBIC, 1, 40 }, { UC_AREA, 4, 3 },     { UC_AREA, 7, 9 },
+    static const struct {
+        uc_resample_mode mode;
+        int64_t height, width;
+    } cases[] = {
+        { UC_NEAREST, 12, 16 }, { UC_AVERAGE, 3, 4 },  { UC_BICUBIC, 24, 32 }, { UC_BICUBIC, 5, 3 },
+        { UC_BICUBIC, 6, 8 },   { UC_BICUBIC, 1, 40 }, { UC_AREA, 4, 3 },      { UC_AREA, 7, 9 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uc_view constant = case_view(UC_F32, UC_PLAIN, UC_SHAPE4(2, 3, 6, 8));
         for (int64_t k = 0; k < uc_shape_count(constant.shape); k++) case_set(&constant, k, 0.625);
         const uc_view out = resample(constant, cases[i].mode, cases[i].height, cases[i].width);
         for (int64_t k = 0; k < uc_shape_count(out.shape); k++)
-            cr_assert(fabs(case_get(&out, k) - 0.625) < 1e-7, "case %zu at %lld: %.9g", i, (long long)k, case_get(&out, k));
+            cr_assert(fabs(case_get(&out, k) - 0.625) < 1e-7, "case %zu at %lld: %.9g", i, (long long)k,
+                      case_get(&out, k));
         uc_launch l = launch_of(UC_OP_resample, case_random(UC_F32, UC_PLAIN, constant.shape, 1), absent, absent);
         l.attrs.resample.mode = cases[i].mode;
         expect_layouts_agree(l, out.shape, 0, "resample");
@@ -128,8 +136,9 @@ Test(ref_resample, laws) {
 /* ---- moves ------------------------------------------------------------------------------------------------------- */
 
 Test(ref_concat, both_dimensions) {
-    uc_launch l = launch_of(UC_OP_concat, VALUES(UC_SHAPE3(2, 1, 2), 1, 2, 3, 4), VALUES(UC_SHAPE3(2, 2, 2), 5, 6, 7, 8, 9, 10, 11, 12),
-                            VALUES(UC_SHAPE3(2, 1, 2), 13, 14, 15, 16));
+    uc_launch l =
+        launch_of(UC_OP_concat, VALUES(UC_SHAPE3(2, 1, 2), 1, 2, 3, 4),
+                  VALUES(UC_SHAPE3(2, 2, 2), 5, 6, 7, 8, 9, 10, 11, 12), VALUES(UC_SHAPE3(2, 1, 2), 13, 14, 15, 16));
     l.attrs.concat.dim = 1;
     uc_view out = case_run(l, UC_SHAPE3(2, 4, 2));
     EXPECT(out, 0, "tokens", 1, 2, 5, 6, 7, 8, 13, 14, 3, 4, 9, 10, 11, 12, 15, 16);
@@ -137,7 +146,8 @@ Test(ref_concat, both_dimensions) {
     out = case_run(l, UC_SHAPE2(3, 2));
     EXPECT(out, 0, "rows", 1, 2, 3, 4, 5, 6);
     l = launch_of(UC_OP_concat, case_random(UC_F32, UC_PLAIN, UC_SHAPE4(2, 3, 2, 2), 1),
-                  case_random(UC_F32, UC_PLAIN, UC_SHAPE4(2, 1, 2, 2), 2), case_random(UC_F32, UC_PLAIN, UC_SHAPE4(2, 2, 2, 2), 3));
+                  case_random(UC_F32, UC_PLAIN, UC_SHAPE4(2, 1, 2, 2), 2),
+                  case_random(UC_F32, UC_PLAIN, UC_SHAPE4(2, 2, 2, 2), 3));
     l.in[3] = case_random(UC_F32, UC_PLAIN, UC_SHAPE4(2, 4, 2, 2), 4);
     l.attrs.concat.dim = 1;
     expect_layouts_agree(l, UC_SHAPE4(2, 10, 2, 2), 0, "channels");
@@ -164,6 +174,17 @@ Test(ref_moves, by_hand) {
     EXPECT(out, 0, "select_row", 4, 5, 6);
     out = case_run(launch_of(UC_OP_transpose, x, absent, absent), UC_SHAPE2(3, 2));
     EXPECT(out, 0, "transpose", 1, 4, 2, 5, 3, 6);
+    l = launch_of(UC_OP_slice, x, absent, absent);
+    l.attrs.slice = (uc_slice_attrs){ .dim = 1, .begin = 1 };
+    out = case_run(l, UC_SHAPE2(2, 2));
+    EXPECT(out, 0, "slice of columns", 2, 3, 5, 6);
+    l.attrs.slice = (uc_slice_attrs){ .dim = 0, .begin = 1 };
+    out = case_run(l, UC_SHAPE2(1, 3));
+    EXPECT(out, 0, "slice of rows", 4, 5, 6);
+    l.in[0] = VALUES(UC_SHAPE3(2, 3, 2), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
+    l.attrs.slice = (uc_slice_attrs){ .dim = 1, .begin = 1 };
+    out = case_run(l, UC_SHAPE3(2, 1, 2));
+    EXPECT(out, 0, "slice of tokens", 3, 4, 9, 10);
     const uc_view deep = VALUES(UC_SHAPE3(2, 1, 2), 1, 2, 3, 4);
     out = case_run(launch_of(UC_OP_transpose, deep, absent, absent), UC_SHAPE3(2, 2, 1));
     EXPECT(out, 0, "transpose of each", 1, 2, 3, 4);
@@ -185,7 +206,8 @@ Test(ref_moves, pictures_and_tokens) {
         const uc_view x = case_random(UC_F32, (uc_layout)layout, UC_SHAPE4(2, 3, 4, 5), 1);
         const uc_view tokens = case_run(launch_of(UC_OP_image_to_tokens, x, absent, absent), UC_SHAPE3(2, 20, 3));
         for (int other = UC_PLAIN; other <= UC_NHWC; other++) {
-            const uc_view back = case_run_as(launch_of(UC_OP_tokens_to_image, tokens, absent, absent), UC_F32, (uc_layout)other, x.shape);
+            const uc_view back = case_run_as(launch_of(UC_OP_tokens_to_image, tokens, absent, absent), UC_F32,
+                                             (uc_layout)other, x.shape);
             expect_same(&x, &back, 0, "there and back");
         }
         uc_launch repeat = launch_of(UC_OP_repeat, x, absent, absent);

@@ -1,5 +1,5 @@
-/* ref_networks.c - the reference kernels of convolution, linear layers, norms, attention and activations, against numbers
- * worked out by hand and laws that they obey. */
+/* ref_networks.c - the reference kernels of convolution, linear layers, norms, attention and activations, against
+ * numbers worked out by hand and laws that they obey. */
 #include "ref_case.h"
 
 static uc_launch conv(uc_view x, uc_view weight, int stride, int pad) {
@@ -23,7 +23,8 @@ Test(ref_conv2d, by_hand) {
     EXPECT(out, 0, "bias and residual", 104.5, 218.5, 336.5, 477.5);
 }
 
-/* A kernel of one 1 at (i,j) from channel c to channel o moves channel c by (1 - i, 1 - j) and puts zeros at the border. */
+/* A kernel of one 1 at (i,j) from channel c to channel o moves channel c by (1 - i, 1 - j) and puts zeros at the
+ * border. */
 Test(ref_conv2d, single_taps_shift) {
     enum { C = 3, O = 2, H = 4, W = 5 };
     const uc_view x = case_random(UC_F32, UC_PLAIN, UC_SHAPE4(2, C, H, W), 1);
@@ -35,8 +36,8 @@ Test(ref_conv2d, single_taps_shift) {
         for (int64_t k = 0; k < uc_shape_count(out.shape); k++) {
             const int64_t n = k / (O * H * W), oo = k / (H * W) % O, y = k / W % H + i - 1, xx = k % W + j - 1;
             const bool inside = oo == o && y >= 0 && y < H && xx >= 0 && xx < W;
-            cr_assert_eq(case_get(&out, k), inside ? case_get(&x, ((n * C + c) * H + y) * W + xx) : 0, "tap %d at %lld", tap,
-                         (long long)k);
+            cr_assert_eq(case_get(&out, k), inside ? case_get(&x, ((n * C + c) * H + y) * W + xx) : 0, "tap %d at %lld",
+                         tap, (long long)k);
         }
     }
 }
@@ -64,18 +65,29 @@ Test(ref_matmul, by_hand) {
 }
 
 Test(ref_activation, known_values) {
-    static const struct { uc_act act; double x, y; } cases[] = {
-        { UC_SILU, 1, 0.7310585786300049 },       { UC_SILU, -2, -0.2384058440442351 }, { UC_SILU, -1000, 0 },
-        { UC_SILU, 1000, 1000 },                  { UC_GELU, 1, 0.8413447460685429 },   { UC_GELU, -2, -0.04550026389635842 },
-        { UC_GELU, 30, 30 },                      { UC_GELU, -30, 0 },                  { UC_QUICK_GELU, 1, 0.8457957659328212 },
-        { UC_QUICK_GELU, -1, -0.1542042340671788 }, { UC_QUICK_GELU, -1000, 0 },        { UC_ACT_NONE, -3.5, -3.5 },
+    static const struct {
+        uc_act act;
+        double x, y;
+    } cases[] = {
+        { UC_SILU, 1, 0.7310585786300049 },
+        { UC_SILU, -2, -0.2384058440442351 },
+        { UC_SILU, -1000, 0 },
+        { UC_SILU, 1000, 1000 },
+        { UC_GELU, 1, 0.8413447460685429 },
+        { UC_GELU, -2, -0.04550026389635842 },
+        { UC_GELU, 30, 30 },
+        { UC_GELU, -30, 0 },
+        { UC_QUICK_GELU, 1, 0.8457957659328212 },
+        { UC_QUICK_GELU, -1, -0.1542042340671788 },
+        { UC_QUICK_GELU, -1000, 0 },
+        { UC_ACT_NONE, -3.5, -3.5 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uc_launch l = { .kind = UC_OP_activation, .attrs.activation.act = cases[i].act };
         l.in[0] = VALUES(UC_SHAPE2(1, 1), cases[i].x);
         const uc_view out = case_run(l, UC_SHAPE2(1, 1));
-        cr_assert(fabs(case_get(&out, 0) - cases[i].y) <= 6e-8 * fabs(cases[i].y), "activation %d of %g is %.9g", cases[i].act,
-                  cases[i].x, case_get(&out, 0));
+        cr_assert(fabs(case_get(&out, 0) - cases[i].y) <= 6e-8 * fabs(cases[i].y), "activation %d of %g is %.9g",
+                  cases[i].act, cases[i].x, case_get(&out, 0));
     }
     uc_launch l = { .kind = UC_OP_activation, .attrs.activation.act = UC_GELU };
     l.in[0] = case_random(UC_F32, UC_PLAIN, UC_SHAPE4(2, 3, 4, 5), 1);
@@ -130,8 +142,8 @@ Test(ref_group_norm, result_has_mean_0_and_variance_1) {
             sum += y;
             squares += y * y;
         }
-        cr_assert(fabs(sum) < 1e-4 && fabs(squares / (C / GROUPS * HW) - 1) < 1e-4, "group %d: sum %g, squares %g", g, sum,
-                  squares);
+        cr_assert(fabs(sum) < 1e-4 && fabs(squares / (C / GROUPS * HW) - 1) < 1e-4, "group %d: sum %g, squares %g", g,
+                  sum, squares);
     }
 }
 
@@ -251,7 +263,9 @@ Test(ref_attention, laws) {
     l.in[UC_ATT_BIAS] = bias;
     const uc_view whole = case_run(l, q.shape);
 
-    const int slots[3][2] = { { UC_ATT_CTX_K, UC_ATT_K }, { UC_ATT_CTX_V, UC_ATT_V }, { UC_ATT_CTX_BIAS, UC_ATT_BIAS } };
+    const int slots[3][2] = { { UC_ATT_CTX_K, UC_ATT_K },
+                              { UC_ATT_CTX_V, UC_ATT_V },
+                              { UC_ATT_CTX_BIAS, UC_ATT_BIAS } };
     uc_launch split = l;
     for (int s = 0; s < 3; s++) {
         const uc_view from = l.in[slots[s][1]];

@@ -10,8 +10,10 @@ typedef struct noise_case {
 
 static void set_up(noise_case *c, uc_view prediction, uc_prediction kind) {
     *c = (noise_case){ .step = { .sqrt_alpha_bar = 0.5f, .sqrt_beta_bar = 2, .c_x0 = 1, .guidance = 3 },
-                       .x = VALUES(UC_SHAPE2(1, 2), 10, 20), .x0 = VALUES(UC_SHAPE2(1, 2), NAN, NAN) };
-    c->launch = (uc_launch){ .kind = UC_OP_noise_step, .attrs.noise_step.prediction = kind, .step = &c->step, .threads = 1 };
+                       .x = VALUES(UC_SHAPE2(1, 2), 10, 20),
+                       .x0 = VALUES(UC_SHAPE2(1, 2), NAN, NAN) };
+    c->launch =
+        (uc_launch){ .kind = UC_OP_noise_step, .attrs.noise_step.prediction = kind, .step = &c->step, .threads = 1 };
     c->launch.in[UC_NOISE_X] = c->launch.out[0] = c->x;
     c->launch.in[UC_NOISE_X0] = c->launch.out[1] = c->x0;
     c->launch.in[UC_NOISE_PREDICTION] = prediction;
@@ -101,16 +103,29 @@ Test(ref_noise_step, nan_passes_the_clamp) {
 /* Each image of a batch is what it is alone, with pictures as with rows. */
 Test(ref_noise_step, batch_rows_equal_singles) {
     enum { B = 3, C = 2, SIDE = 2, IMAGE = C * SIDE * SIDE };
-    const uc_step step = { .sqrt_alpha_bar = 0.8f, .sqrt_beta_bar = 0.6f, .clip = 1, .c_x0 = 0.3f, .c_x = 0.5f, .add_noise = 1,
-                           .guidance = 2.5f, .stage = 1, .noise_index = 4, .log_min = -3, .log_max = -1 };
-    uc_view x = case_random(UC_F32, UC_PLAIN, UC_SHAPE4(B, C, SIDE, SIDE), 1), x0 = case_view(UC_F32, UC_PLAIN, x.shape);
+    const uc_step step = { .sqrt_alpha_bar = 0.8f,
+                           .sqrt_beta_bar = 0.6f,
+                           .clip = 1,
+                           .c_x0 = 0.3f,
+                           .c_x = 0.5f,
+                           .add_noise = 1,
+                           .guidance = 2.5f,
+                           .stage = 1,
+                           .noise_index = 4,
+                           .log_min = -3,
+                           .log_max = -1 };
+    uc_view x = case_random(UC_F32, UC_PLAIN, UC_SHAPE4(B, C, SIDE, SIDE), 1),
+            x0 = case_view(UC_F32, UC_PLAIN, x.shape);
     const uc_view prediction = case_random(UC_F16, UC_PLAIN, UC_SHAPE4(2 * B, 2 * C, SIDE, SIDE), 2);
     uc_view singles = case_view(UC_F32, UC_PLAIN, x.shape);
     int64_t seeds[B] = { 7, 123456789012345, -1 };
-    uc_launch l = { .kind = UC_OP_noise_step, .step = &step, .threads = 1,
+    uc_launch l = { .kind = UC_OP_noise_step,
+                    .step = &step,
+                    .threads = 1,
                     .attrs.noise_step = { .guided = true, .learned_variance = true } };
     for (int n = 0; n < B; n++) {
-        uc_view one = case_view(UC_F32, UC_PLAIN, UC_SHAPE4(1, C, SIDE, SIDE)), one_x0 = case_view(UC_F32, UC_PLAIN, one.shape);
+        uc_view one = case_view(UC_F32, UC_PLAIN, UC_SHAPE4(1, C, SIDE, SIDE)),
+                one_x0 = case_view(UC_F32, UC_PLAIN, one.shape);
         uc_view p = case_view(UC_F16, UC_PLAIN, UC_SHAPE4(2, 2 * C, SIDE, SIDE));
         for (int i = 0; i < IMAGE; i++) case_set(&one, i, case_get(&x, n * IMAGE + i));
         for (int i = 0; i < 4 * IMAGE; i++)

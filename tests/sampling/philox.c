@@ -7,7 +7,9 @@
 
 /* kat_vectors of Random123 for philox4x32 with 10 rounds. */
 Test(sampling_philox, known_answers) {
-    static const struct { uint32_t counter[4], key[2], answer[4]; } cases[] = {
+    static const struct {
+        uint32_t counter[4], key[2], answer[4];
+    } cases[] = {
         { { 0, 0, 0, 0 }, { 0, 0 }, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
         { { 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff },
           { 0xffffffff, 0xffffffff },
@@ -65,7 +67,10 @@ Test(sampling_philox, keys_are_independent) {
     enum { COUNT = 1 << 16 };
     static float base[COUNT], other[COUNT];
     uc_philox_fill(base, COUNT, 7, 1, 2);
-    static const struct { uint64_t seed; uint32_t stage, draw; } keys[] = {
+    static const struct {
+        uint64_t seed;
+        uint32_t stage, draw;
+    } keys[] = {
         { 8, 1, 2 }, { 7, 2, 2 }, { 7, 1, 3 }, { 7, 2, 1 }, { 7 + (UINT64_C(1) << 32), 1, 2 }, { UINT64_MAX, 1, 2 },
     };
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {

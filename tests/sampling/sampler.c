@@ -18,8 +18,10 @@ Test(sampling_sampler, unclip_anchors) {
     config.variance = UC_VARIANCE_LEARNED_RANGE;
     plan = plan_of(&config, (uc_sampler_request){ .steps = 1000 });
     cr_assert(plan->learned_variance);
-    static const struct { int t; double log_variance; } wanted[] = { { 1, -10.1712790 }, { 487, -5.7998052 },
-                                                                     { 999, -0.0010011 } };
+    static const struct {
+        int t;
+        double log_variance;
+    } wanted[] = { { 1, -10.1712790 }, { 487, -5.7998052 }, { 999, -0.0010011 } };
     for (int i = 0; i < 3; i++) {
         const uc_step *s = &plan->steps[999 - wanted[i].t];
         const double f = (0.5 + 1) / 2;
@@ -29,7 +31,7 @@ Test(sampling_sampler, unclip_anchors) {
     uc_sampler_plan_free(plan);
 }
 
-/* UnCLIPScheduler's cancellation at timestep 0: a saturated pixel ends at 0.99974 of its range. DDPMScheduler has none. */
+/* UnCLIPScheduler's cancellation at timestep 0: a saturated pixel ends at 0.99974 of its range. Not so DDPMScheduler. */
 Test(sampling_sampler, last_step_of_unclip) {
     const uc_scheduler_config config = karlo_config();
     uc_sampler_plan *plan = plan_of(&config, (uc_sampler_request){ .steps = 25 });
@@ -46,8 +48,11 @@ Test(sampling_sampler, bookkeeping) {
     const float timesteps[] = { 999, 832, 666, 500, 333, 166, 0 };
     for (int sampler = UNCLIP_SAMPLER_UNCLIP; sampler <= UNCLIP_SAMPLER_DPMPP_2M; sampler++) {
         static float gamma[1000];
-        uc_sampler_plan *plan = plan_of(&config, (uc_sampler_request){ .sampler = (unclip_sampler)sampler, .steps = 7,
-                                                                       .eta = 1, .gamma = gamma, .guidance = 4.5f,
+        uc_sampler_plan *plan = plan_of(&config, (uc_sampler_request){ .sampler = (unclip_sampler)sampler,
+                                                                       .steps = 7,
+                                                                       .eta = 1,
+                                                                       .gamma = gamma,
+                                                                       .guidance = 4.5f,
                                                                        .stage = 3 });
         cr_assert_eq(plan->count, 7);
         cr_assert_eq((int)plan->sampler, sampler);
@@ -59,7 +64,8 @@ Test(sampling_sampler, bookkeeping) {
             cr_assert_eq(s->guidance, 4.5f);
             cr_assert_eq(s->clip, 1.0f);
             cr_assert_eq(plan->timesteps[i], timesteps[i]);
-            cr_assert_eq(s->add_noise != 0, sampler != UNCLIP_SAMPLER_DPMPP_2M && i < 6, "sampler %d step %d", sampler, i);
+            cr_assert_eq(s->add_noise != 0, sampler != UNCLIP_SAMPLER_DPMPP_2M && i < 6, "sampler %d step %d", sampler,
+                         i);
             cr_assert(isfinite(s->c_x0) && isfinite(s->c_x) && isfinite(s->c_pred) && isfinite(s->c_old) &&
                       isfinite(s->sigma) && isfinite(s->log_min) && isfinite(s->log_max));
         }
@@ -99,7 +105,8 @@ static void check_marginals(const uc_scheduler_config *config, uc_sampler_reques
         const uc_prediction kind = plan->prediction;
         const double from_x0 =
             apply_step(kind, s, a, true_prediction(kind, s, 1, 0), 1, -1, plan->learned_variance, 0).x;
-        const double from_n = apply_step(kind, s, b, true_prediction(kind, s, 0, 1), 0, -1, plan->learned_variance, 0).x;
+        const double from_n =
+            apply_step(kind, s, b, true_prediction(kind, s, 0, 1), 0, -1, plan->learned_variance, 0).x;
         const double fresh = apply_step(kind, s, 0, 0, 0, -1, plan->learned_variance, 1).x;
         /* 6e-4: UnCLIPScheduler's cancellation in the last step */
         assert_near(from_x0, a_next, 6e-4, "%s, step %d of %d, the clean part", what, i, plan->count);
@@ -110,10 +117,14 @@ static void check_marginals(const uc_scheduler_config *config, uc_sampler_reques
 }
 
 Test(sampling_sampler, true_predictions_stay_on_the_path) {
-    static const struct { unclip_sampler sampler; float eta; const char *what; } samplers[] = {
-        { UNCLIP_SAMPLER_UNCLIP, 0, "UNCLIP" },        { UNCLIP_SAMPLER_DDPM, 0, "DDPM" },
-        { UNCLIP_SAMPLER_DDIM, 0, "DDIM eta 0" },      { UNCLIP_SAMPLER_DDIM, 0.5f, "DDIM eta 0.5" },
-        { UNCLIP_SAMPLER_DDIM, 1, "DDIM eta 1" },      { UNCLIP_SAMPLER_DPMPP_2M, 0, "DPM-Solver++" },
+    static const struct {
+        unclip_sampler sampler;
+        float eta;
+        const char *what;
+    } samplers[] = {
+        { UNCLIP_SAMPLER_UNCLIP, 0, "UNCLIP" },   { UNCLIP_SAMPLER_DDPM, 0, "DDPM" },
+        { UNCLIP_SAMPLER_DDIM, 0, "DDIM eta 0" }, { UNCLIP_SAMPLER_DDIM, 0.5f, "DDIM eta 0.5" },
+        { UNCLIP_SAMPLER_DDIM, 1, "DDIM eta 1" }, { UNCLIP_SAMPLER_DPMPP_2M, 0, "DPM-Solver++" },
     };
     static const char *const respacings[] = { NULL, "fast27", "3,4,5" };
     for (size_t k = 0; k < 3; k++)
@@ -126,8 +137,11 @@ Test(sampling_sampler, true_predictions_stay_on_the_path) {
                     config.class_id = (uc_scheduler_class)class_id;
                     /* diffusers' DDIM goes down by train / steps, which only this spacing agrees with */
                     if (class_id == UC_SCHEDULER_DDIM) config.spacing = UC_SPACING_LEADING;
-                    check_marginals(&config, (uc_sampler_request){ .sampler = samplers[i].sampler, .steps = 20,
-                                                                   .eta = samplers[i].eta, .respacing = respacings[r] },
+                    check_marginals(&config,
+                                    (uc_sampler_request){ .sampler = samplers[i].sampler,
+                                                          .steps = 20,
+                                                          .eta = samplers[i].eta,
+                                                          .respacing = respacings[r] },
                                     samplers[i].what);
                 }
     uc_scheduler_config config = karlo_config();
@@ -139,7 +153,8 @@ Test(sampling_sampler, true_predictions_stay_on_the_path) {
 /* Ho et al.'s posterior is the member eta = 1 of Song et al.'s family, in its mean and its variance. */
 Test(sampling_sampler, ddim_with_eta_one_is_ddpm) {
     const uc_scheduler_config config = karlo_config();
-    uc_sampler_plan *ddim = plan_of(&config, (uc_sampler_request){ .sampler = UNCLIP_SAMPLER_DDIM, .steps = 25, .eta = 1 });
+    uc_sampler_plan *ddim =
+        plan_of(&config, (uc_sampler_request){ .sampler = UNCLIP_SAMPLER_DDIM, .steps = 25, .eta = 1 });
     uc_sampler_plan *ddpm = plan_of(&config, (uc_sampler_request){ .sampler = UNCLIP_SAMPLER_DDPM, .steps = 25 });
     for (int i = 0; i < 25; i++) {
         if (i < 24) assert_near(ddim->steps[i].sigma, ddpm->steps[i].sigma, 2e-6, "step %d", i);
@@ -150,7 +165,8 @@ Test(sampling_sampler, ddim_with_eta_one_is_ddpm) {
     uc_sampler_plan_free(ddpm);
 }
 
-/* Both forms of DDIM are the same step until the clamp bites; then guided-diffusion's goes on from the clamped estimate. */
+/* Both forms of DDIM are the same step until the clamp bites; then guided-diffusion's goes on from the clamped
+ * estimate. */
 Test(sampling_sampler, ddim_forms_differ_by_the_clamp_alone) {
     for (size_t k = 0; k < 3; k++) {
         uc_scheduler_config config = karlo_config();
@@ -169,7 +185,8 @@ Test(sampling_sampler, ddim_forms_differ_by_the_clamp_alone) {
                 const double one = apply_step(kinds[k], g, x, m, 0, 0, false, 0).x;
                 const double other = apply_step(kinds[k], d, x, m, 0, 0, false, 0).x;
                 if (!clamped) assert_near(one, other, 1e-4, "prediction %zu step %d", k, i);
-                else if (i < 19) cr_assert_gt(fabs(one - other), 1e-3, "prediction %zu step %d: %g %g", k, i, one, other);
+                else if (i < 19)
+                    cr_assert_gt(fabs(one - other), 1e-3, "prediction %zu step %d: %g %g", k, i, one, other);
             }
         }
         uc_sampler_plan_free(guided);
@@ -192,8 +209,8 @@ static double best_prediction(uc_prediction kind, const uc_step *s, double x) {
     return true_prediction(kind, s, x0, n);
 }
 
-/* The variance of Analytic-DPM is exact for normal data: every marginal has its true variance, with any number of steps,
- * where the fixed small variance loses some. */
+/* The variance of Analytic-DPM is exact for normal data: every marginal has its true variance, with any number of
+ * steps, where the fixed small variance loses some. */
 Test(sampling_sampler, analytic_variance_is_exact_for_normal_data) {
     /* not the cosine schedule: at its noisiest end gamma differs from 1 by less than a float can say */
     const uc_scheduler_config config = linear_config(UC_SCHEDULER_UNCLIP, UC_SPACING_UNCLIP);
@@ -206,8 +223,10 @@ Test(sampling_sampler, analytic_variance_is_exact_for_normal_data) {
     uc_sampler_plan_free(all);
     double lost = 0;
     for (int analytic = 0; analytic < 2; analytic++) {
-        uc_sampler_plan *plan = plan_of(&config, (uc_sampler_request){
-            .sampler = analytic ? UNCLIP_SAMPLER_ANALYTIC : UNCLIP_SAMPLER_DDPM, .steps = 12, .gamma = gamma });
+        uc_sampler_plan *plan =
+            plan_of(&config, (uc_sampler_request){ .sampler = analytic ? UNCLIP_SAMPLER_ANALYTIC : UNCLIP_SAMPLER_DDPM,
+                                                   .steps = 12,
+                                                   .gamma = gamma });
         const uc_step *first = &plan->steps[0];
         double variance = (double)first->sqrt_alpha_bar * (double)first->sqrt_alpha_bar * SPREAD +
                           (double)first->sqrt_beta_bar * (double)first->sqrt_beta_bar;
@@ -298,7 +317,7 @@ Test(sampling_sampler, first_order_dpm_is_ddim) {
     uc_sampler_plan_free(ddim);
 }
 
-/* Ancestral sampling of normal data with the engine's own noise gives normal data (4000 samples: 5 deviations is 11 %). */
+/* Ancestral sampling of normal data with the engine's own noise gives normal data (4000 samples: 5 sigma are 11 %). */
 Test(sampling_sampler, ancestral_samples_have_the_right_spread) {
     enum { SAMPLES = 4000, STEPS = 100 };
     static float x[SAMPLES], noise[SAMPLES];
@@ -338,7 +357,8 @@ Test(sampling_sampler, refusals) {
     expect_refusal(&config, (uc_sampler_request){ .steps = 0 }, UNCLIP_ERR_ARGUMENT, "steps");
     expect_refusal(&config, (uc_sampler_request){ .steps = 5, .respacing = "soon" }, UNCLIP_ERR_ARGUMENT, "soon");
     expect_refusal(&config, (uc_sampler_request){ .steps = 5, .sampler = (unclip_sampler)6 }, UNCLIP_ERR_ARGUMENT, "6");
-    expect_refusal(&config, (uc_sampler_request){ .steps = 5, .sampler = (unclip_sampler)-1 }, UNCLIP_ERR_ARGUMENT, "-1");
+    expect_refusal(&config, (uc_sampler_request){ .steps = 5, .sampler = (unclip_sampler)-1 }, UNCLIP_ERR_ARGUMENT,
+                   "-1");
     const float etas[] = { -0.1f, 1.1f, NAN, INFINITY };
     for (int i = 0; i < 4; i++)
         expect_refusal(&config, (uc_sampler_request){ .steps = 5, .sampler = UNCLIP_SAMPLER_DDIM, .eta = etas[i] },

@@ -13,8 +13,11 @@ Test(sampling_schedule, cosine_values) {
     uc_schedule *s = schedule_of(&config);
     assert_near(s->betas[0], 4.12842e-05, 5e-11, "first beta");
     assert_near(s->betas[999], 0.999, 1e-7, "the cap");
-    static const struct { int t; double value; } wanted[] = {
-        { 0, 0.9999587 },  { 166, 0.92760009 },   { 333, 0.74197471 },   { 500, 0.49228504 },
+    static const struct {
+        int t;
+        double value;
+    } wanted[] = {
+        { 0, 0.9999587 },    { 166, 0.92760009 }, { 333, 0.74197471 },    { 500, 0.49228504 },
         { 666, 0.24600056 }, { 832, 0.06622054 }, { 998, 2.4287663e-06 }, { 999, 2.4287350e-09 },
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
@@ -92,7 +95,7 @@ static void expect_list(const uc_scheduler_config *config, uc_grid grid, int ste
     free(t.at);
 }
 
-#define EXPECT_LIST(config, grid, steps, respacing, ...) \
+#define EXPECT_LIST(config, grid, steps, respacing, ...)                                                     \
     expect_list((config), (grid), (steps), (respacing), (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), \
                 (int[]){ __VA_ARGS__ })
 
@@ -101,11 +104,11 @@ Test(sampling_timesteps, unclip_lists) {
     EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 1, NULL, 999);
     EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 2, NULL, 999, 0);
     EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 7, NULL, 999, 832, 666, 500, 333, 166, 0);
-    EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 25, NULL, 999, 957, 916, 874, 832, 791, 749, 708, 666, 624, 583, 541, 500, 458,
-                416, 375, 333, 291, 250, 208, 166, 125, 83, 42, 0);
-    EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 50, NULL, 999, 979, 958, 938, 917, 897, 877, 856, 836, 816, 795, 775, 754, 734,
-                714, 693, 673, 652, 632, 612, 591, 571, 550, 530, 510, 489, 469, 449, 428, 408, 387, 367, 347, 326, 306,
-                285, 265, 245, 224, 204, 183, 163, 143, 122, 102, 82, 61, 41, 20, 0);
+    EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 25, NULL, 999, 957, 916, 874, 832, 791, 749, 708, 666, 624, 583, 541, 500,
+                458, 416, 375, 333, 291, 250, 208, 166, 125, 83, 42, 0);
+    EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 50, NULL, 999, 979, 958, 938, 917, 897, 877, 856, 836, 816, 795, 775, 754,
+                734, 714, 693, 673, 652, 632, 612, 591, 571, 550, 530, 510, 489, 469, 449, 428, 408, 387, 367, 347, 326,
+                306, 285, 265, 245, 224, 204, 183, 163, 143, 122, 102, 82, 61, 41, 20, 0);
     /* the solver of DPM has no spacing of its own on a model of UnCLIPScheduler */
     EXPECT_LIST(&config, UC_GRID_MULTISTEP, 7, NULL, 999, 832, 666, 500, 333, 166, 0);
 }
@@ -159,10 +162,10 @@ Test(sampling_timesteps, fall_strictly_for_every_count) {
 Test(sampling_timesteps, respacing) {
     const uc_scheduler_config config = karlo_config();
     /* guided-diffusion's space_timesteps by hand: five sections of 200; strides 199/9, 199/9, 99.5, 199, 199 */
-    EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 3, "10,10,3,2,2", 999, 800, 799, 600, 599, 500, 400, 399, 377, 355, 333, 311,
+    EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 3, "10,10,3,2,2", 999, 800, 799, 600, 599, 500, 400, 399, 377, 355, 333,
+                311, 288, 266, 244, 222, 200, 199, 177, 155, 133, 111, 88, 66, 44, 22, 0);
+    EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 0, "fast27", 997, 800, 799, 600, 599, 500, 400, 399, 377, 355, 333, 311,
                 288, 266, 244, 222, 200, 199, 177, 155, 133, 111, 88, 66, 44, 22, 0);
-    EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 0, "fast27", 997, 800, 799, 600, 599, 500, 400, 399, 377, 355, 333, 311, 288,
-                266, 244, 222, 200, 199, 177, 155, 133, 111, 88, 66, 44, 22, 0);
     EXPECT_LIST(&config, UC_GRID_MULTISTEP, 0, "ddim5", 800, 600, 400, 200, 0);
     EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 0, "4", 999, 666, 333, 0);
     EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 0, "1", 0);
@@ -212,9 +215,11 @@ Test(sampling_timesteps, wrong_counts_are_refused) {
 
 Test(sampling_timesteps, wrong_respacing_is_refused) {
     const uc_scheduler_config config = karlo_config();
-    const char *const texts[] = { "",      ",",     "10,",   ",10", "10,,5", "abc",   "-5",   "0",          "5,0,5", "1001",
-                                  "ddim",  "ddim0", "ddim999", "ddim1", "ddim5x", "fast28", "fast27 ", "10 10", "+5",
-                                  "99999999999999999999", "501,499", "ddim-1", "DDIM5", "1.5" };
+    const char *const texts[] = { "",        ",",       "10,",     ",10",   "10,,5",
+                                  "abc",     "-5",      "0",       "5,0,5", "1001",
+                                  "ddim",    "ddim0",   "ddim999", "ddim1", "ddim5x",
+                                  "fast28",  "fast27 ", "10 10",   "+5",    "99999999999999999999",
+                                  "501,499", "ddim-1",  "DDIM5",   "1.5" };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         unclip_error err = { 0 };
         uc_timesteps t;
