@@ -1,4 +1,5 @@
-/* networks.c - each network alone, on the inputs that diffusers gave it: the same outputs within 1e-4, on the fast CPU
+/* networks.c - each network alone, on the inputs that diffusers gave it: the same outputs within 1e-5 (2e-6 is
+ * what one sees; a wrong epsilon or scale shows at 1e-4), on the fast CPU
  * kernels and on the reference. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "host/loaded_model.h"
 #include "support/golden.h"
 
-static const double PARITY = 1e-4;
+static const double PARITY = 1e-5;
 
 /* One model on one backend. */
 typedef struct bed {
