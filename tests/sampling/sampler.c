@@ -31,7 +31,7 @@ Test(sampling_sampler, unclip_anchors) {
     uc_sampler_plan_free(plan);
 }
 
-/* UnCLIPScheduler's cancellation at timestep 0: a saturated pixel ends at 0.99974 of its range. Not so DDPMScheduler. */
+/* UnCLIPScheduler's cancellation at timestep 0: a saturated pixel ends at 0.99974 of its range. Not so DDPM. */
 Test(sampling_sampler, last_step_of_unclip) {
     const uc_scheduler_config config = karlo_config();
     uc_sampler_plan *plan = plan_of(&config, (uc_sampler_request){ .steps = 25 });
