@@ -114,8 +114,8 @@ static uc_view heads_last(uc_view x) {
     return out;
 }
 
-/* The recorded bias differs from query to query, the kernel's does not: one query at a time. The last query of the first
- * batch has -10000 everywhere, where a float's scores are 1e-3 apart. */
+/* The recorded bias differs from query to query, the kernel's does not: one query at a time. The last query of the
+ * first batch has -10000 everywhere, where a float's scores are 1e-3 apart. */
 Test(ref_goldens, attention) {
     enum { T = 5, S = 9, C = 36 };
     golden_file file = golden_open("unit/operators.safetensors");
