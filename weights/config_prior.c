@@ -32,11 +32,11 @@ unclip_status uc_read_prior(const char *path, uc_prior_config *c, uc_warnings *w
     if (c->additional_embeddings != 4)
         uc_json_fail(&j, "additional_embeddings", "is %lld, only 4 is supported", (long long)c->additional_embeddings);
     if (c->heads * c->head_dim > MOST)
-        uc_json_fail(&j, "attention_head_dim", "is %lld, with %lld heads the width is more than %d", (long long)c->head_dim,
-                     (long long)c->heads, MOST);
+        uc_json_fail(&j, "attention_head_dim", "is %lld, with %lld heads the width is more than %d",
+                     (long long)c->head_dim, (long long)c->heads, MOST);
     if (c->clip_embed_dim != c->embedding_dim)
-        uc_json_fail(&j, "clip_embed_dim", "is %lld, only embedding_dim, %lld, is supported", (long long)c->clip_embed_dim,
-                     (long long)c->embedding_dim);
+        uc_json_fail(&j, "clip_embed_dim", "is %lld, only embedding_dim, %lld, is supported",
+                     (long long)c->clip_embed_dim, (long long)c->embedding_dim);
     return uc_json_finish(&j);
 }
 

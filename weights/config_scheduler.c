@@ -19,11 +19,12 @@ static void read_class(uc_json *j, const char *expected, uc_scheduler_config *c)
         if (!strcmp(name, class_names[i])) found = i;
     if (said && expected && strcmp(said, expected))
         uc_json_fail(j, "_class_name", "is \"%.60s\", but model_index.json says \"%.60s\"", said, expected);
-    else if (!name)
-        uc_json_fail(j, "_class_name", "is missing");
+    else if (!name) uc_json_fail(j, "_class_name", "is missing");
     else if (found < 0)
-        uc_json_fail(j, "_class_name", "is \"%.60s\", expected \"UnCLIPScheduler\", \"DDPMScheduler\", "
-                     "\"DDIMScheduler\" or \"DPMSolverMultistepScheduler\"", name);
+        uc_json_fail(j, "_class_name",
+                     "is \"%.60s\", expected \"UnCLIPScheduler\", \"DDPMScheduler\", "
+                     "\"DDIMScheduler\" or \"DPMSolverMultistepScheduler\"",
+                     name);
     c->class_id = found < 0 ? UC_SCHEDULER_UNCLIP : (uc_scheduler_class)found;
     free(said);
 }
@@ -41,11 +42,12 @@ static void read_variance(uc_json *j, uc_scheduler_config *c) {
     static const char *const solver[] = { "learned_range", "learned" };
     c->variance = UC_VARIANCE_FIXED_SMALL;
     if (c->class_id == UC_SCHEDULER_UNCLIP) {
-        c->variance = uc_json_choice(j, "variance_type", 0, unclip, 2) ? UC_VARIANCE_LEARNED_RANGE
-                                                                       : UC_VARIANCE_FIXED_SMALL_LOG;
+        c->variance =
+            uc_json_choice(j, "variance_type", 0, unclip, 2) ? UC_VARIANCE_LEARNED_RANGE : UC_VARIANCE_FIXED_SMALL_LOG;
     } else if (c->class_id == UC_SCHEDULER_DDPM) {
         c->variance = (uc_variance_type)uc_json_choice(j, "variance_type", 0, ddpm, 3);
-    } else if (c->class_id == UC_SCHEDULER_DPMSOLVER_MULTISTEP && !json_is_null(json_object_get(j->root, "variance_type"))) {
+    } else if (c->class_id == UC_SCHEDULER_DPMSOLVER_MULTISTEP &&
+               !json_is_null(json_object_get(j->root, "variance_type"))) {
         if (json_object_get(j->root, "variance_type")) c->variance = UC_VARIANCE_LEARNED_RANGE;
         uc_json_choice(j, "variance_type", 0, solver, 2);
     } else {
@@ -61,8 +63,8 @@ static void read_general(uc_json *j, uc_scheduler_config *c) {
     c->beta_schedule = (uc_beta_schedule)uc_json_choice(j, "beta_schedule", UC_BETA_LINEAR, schedules, 3);
     c->beta_start = uc_json_number(j, "beta_start", 0.0001, 0, 1);
     c->beta_end = uc_json_number(j, "beta_end", 0.02, 0, 1);
-    c->spacing = (uc_timestep_spacing)(UC_SPACING_LINSPACE + uc_json_choice(j, "timestep_spacing", solver ? 0 : 1,
-                                                                              spacings, 3));
+    c->spacing =
+        (uc_timestep_spacing)(UC_SPACING_LINSPACE + uc_json_choice(j, "timestep_spacing", solver ? 0 : 1, spacings, 3));
     c->steps_offset = uc_json_int(j, "steps_offset", 0, 0, 1000);
     c->rescale_betas_zero_snr = uc_json_bool(j, "rescale_betas_zero_snr", false);
     uc_json_only_null(j, "trained_betas");
@@ -103,8 +105,12 @@ unclip_status uc_read_scheduler(const char *path, const char *class_name, uc_sch
                                 unclip_error *err) {
     uc_json j;
     if (uc_json_open(&j, path, 0, warnings, err)) return j.status;
-    *c = (uc_scheduler_config){ .beta_schedule = UC_BETA_SQUAREDCOS_CAP_V2, .beta_start = 0.0001, .beta_end = 0.02,
-                                .spacing = UC_SPACING_UNCLIP, .set_alpha_to_one = true, .lower_order_final = true,
+    *c = (uc_scheduler_config){ .beta_schedule = UC_BETA_SQUAREDCOS_CAP_V2,
+                                .beta_start = 0.0001,
+                                .beta_end = 0.02,
+                                .spacing = UC_SPACING_UNCLIP,
+                                .set_alpha_to_one = true,
+                                .lower_order_final = true,
                                 .lambda_min_clipped = -INFINITY };
     read_class(&j, class_name, c);
     c->train_timesteps = uc_json_int(&j, "num_train_timesteps", 1000, 2, 100000);

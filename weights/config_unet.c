@@ -8,8 +8,8 @@
 enum { MOST = 1 << 20 };
 
 /* Keys that our block types never look at: the kind of sampling layer belongs to other blocks, the rest to training. */
-static const char *const unet_ignored[] = { "dropout", "downsample_padding", "downsample_type", "upsample_type",
-                                            "num_train_timesteps", "attn_norm_num_groups" };
+static const char *const unet_ignored[] = { "dropout",       "downsample_padding",  "downsample_type",
+                                            "upsample_type", "num_train_timesteps", "attn_norm_num_groups" };
 
 /* sample_size: N, null, or [N, N]. */
 static int64_t read_sample_size(uc_json *j) {
@@ -66,13 +66,23 @@ static void read_blocks(uc_json *j, uc_unet_config *c) {
 /* Text context and attention: UNet2DConditionModel only. */
 static void read_conditional(uc_json *j, uc_unet_config *c) {
     static const char *const only_null[] = {
-        "addition_embed_type", "addition_time_embed_dim", "encoder_hid_dim", "encoder_hid_dim_type",
-        "num_attention_heads", "projection_class_embeddings_input_dim", "reverse_transformer_layers_per_block",
-        "time_cond_proj_dim", "time_embedding_act_fn", "timestep_post_act", "cross_attention_norm",
+        "addition_embed_type",
+        "addition_time_embed_dim",
+        "encoder_hid_dim",
+        "encoder_hid_dim_type",
+        "num_attention_heads",
+        "projection_class_embeddings_input_dim",
+        "reverse_transformer_layers_per_block",
+        "time_cond_proj_dim",
+        "time_embedding_act_fn",
+        "timestep_post_act",
+        "cross_attention_norm",
     };
     /* Read by transformer blocks, or together with an additional embedding, which there is none of. */
-    static const char *const ignored[] = { "addition_embed_type_num_heads", "attention_type", "dual_cross_attention",
-                                           "transformer_layers_per_block", "upcast_attention", "use_linear_projection" };
+    static const char *const ignored[] = {
+        "addition_embed_type_num_heads", "attention_type",   "dual_cross_attention",
+        "transformer_layers_per_block",  "upcast_attention", "use_linear_projection"
+    };
     static const char *const mid[] = { "UNetMidBlock2DSimpleCrossAttn" }, *const identity[] = { "identity" };
     int64_t cross[UC_MAX_LEVELS] = { 0 };
     if (!json_object_get(j->root, "mid_block_type")) uc_json_fail(j, "mid_block_type", "is missing");

@@ -108,8 +108,8 @@ void uc_json_fail(uc_json *j, const char *key, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    j->status = uc_fail(j->err, UNCLIP_ERR_MODEL_DATA, "%s: %s%s: %s", j->file, j->context, uc_printable(key, printable),
-                        text);
+    j->status =
+        uc_fail(j->err, UNCLIP_ERR_MODEL_DATA, "%s: %s%s: %s", j->file, j->context, uc_printable(key, printable), text);
 }
 
 static void wrong(uc_json *j, const char *key, const json_t *value, const char *expected) {
@@ -135,15 +135,15 @@ unclip_status uc_json_finish(uc_json *j) {
     json_t *value;
     char text[UC_JSON_TEXT], printable[UC_PRINTABLE];
     if (!j->status) json_object_foreach(j->root, key, value) {
-        if (key[0] == '_') continue;
-        if (!json_is_null(value)) {
-            uc_json_fail(j, key, "is %s, but this key is not known", uc_json_text(value, text));
-            break;
+            if (key[0] == '_') continue;
+            if (!json_is_null(value)) {
+                uc_json_fail(j, key, "is %s, but this key is not known", uc_json_text(value, text));
+                break;
+            }
+            if (j->warnings && !uc_warn(j->warnings, "%s: %s%s: unknown key, ignored because it is null", j->file,
+                                        j->context, uc_printable(key, printable)))
+                j->status = uc_fail_memory(j->err, 1, j->file);
         }
-        if (j->warnings && !uc_warn(j->warnings, "%s: %s%s: unknown key, ignored because it is null", j->file, j->context,
-                                    uc_printable(key, printable)))
-            j->status = uc_fail_memory(j->err, 1, j->file);
-    }
     json_decref(j->root);
     j->root = NULL;
     return j->status;
@@ -204,7 +204,11 @@ static int name_index(uc_json *j, const char *key, const json_t *value, const ch
     for (int i = 0; i < count; i++) {
         if (json_is_string(value) && !strcmp(json_string_value(value), names[i])) return i;
         const size_t n = strlen(supported);
-        snprintf(supported + n, sizeof supported - n, "%s\"%s\"", i == 0 ? "" : i + 1 < count ? ", " : " or ", names[i]);
+        snprintf(supported + n, sizeof supported - n, "%s\"%s\"",
+                 i == 0          ? ""
+                 : i + 1 < count ? ", "
+                                 : " or ",
+                 names[i]);
     }
     if (count == 1) unsupported(j, key, value, supported);
     else wrong(j, key, value, supported);

@@ -21,8 +21,8 @@ typedef struct uc_warnings {
     char **text;
 } uc_warnings;
 
-__attribute__((format(printf, 2, 3)))
-bool uc_warn(uc_warnings *warnings, const char *format, ...); /* false when memory ran out */
+__attribute__((format(printf, 2, 3))) bool uc_warn(uc_warnings *warnings, const char *format,
+                                                   ...); /* false when memory ran out */
 void uc_warnings_free(uc_warnings *warnings);
 
 /* Reads the object in a file. Python's -Infinity and Infinity, which are no JSON, read as -1e308 and 1e308. flags:
@@ -51,8 +51,7 @@ unclip_status uc_json_open(uc_json *j, const char *path, size_t flags, uc_warnin
 unclip_status uc_json_finish(uc_json *j);
 
 /* Fails at key: "FILE: KEY: ..." (the first failure wins). */
-__attribute__((format(printf, 3, 4)))
-void uc_json_fail(uc_json *j, const char *key, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void uc_json_fail(uc_json *j, const char *key, const char *format, ...);
 
 /* A default that says: the key must be there. */
 #define UC_JSON_REQUIRED INT64_MIN

@@ -21,7 +21,9 @@ static const struct {
     [UC_PART_TOKENIZER] = { "tokenizer", KIND_TOKENIZER, NULL, { "CLIPTokenizer", "CLIPTokenizerFast" } },
     [UC_PART_TEXT_ENCODER] = { "text_encoder", KIND_MODEL, "model", { "CLIPTextModelWithProjection" } },
     [UC_PART_IMAGE_ENCODER] = { "image_encoder", KIND_MODEL, "model", { "CLIPVisionModelWithProjection" } },
-    [UC_PART_FEATURE_EXTRACTOR] = { "feature_extractor", KIND_PROCESSOR, NULL,
+    [UC_PART_FEATURE_EXTRACTOR] = { "feature_extractor",
+                                    KIND_PROCESSOR,
+                                    NULL,
                                     { "CLIPImageProcessor", "CLIPFeatureExtractor", "CLIPImageProcessorFast" } },
     [UC_PART_PRIOR] = { "prior", KIND_MODEL, "diffusion_pytorch_model", { "PriorTransformer" } },
     [UC_PART_PRIOR_SCHEDULER] = { "prior_scheduler", KIND_SCHEDULER, NULL, { NULL } },
@@ -57,8 +59,8 @@ static unclip_status take_class(uc_model_dir *dir, const char *path, uc_part par
 }
 
 static bool is_null_component(const json_t *value) {
-    return json_is_null(value) ||
-           (json_array_size(value) == 2 && json_is_null(json_array_get(value, 0)) && json_is_null(json_array_get(value, 1)));
+    return json_is_null(value) || (json_array_size(value) == 2 && json_is_null(json_array_get(value, 0)) &&
+                                   json_is_null(json_array_get(value, 1)));
 }
 
 /* One part: what the index says of it, else whether its folder is there. */
@@ -99,8 +101,10 @@ static unclip_status read_index(uc_model_dir *dir, const char *index, unclip_err
     const json_t *class_name = json_object_get(root, "_class_name");
     const char *name = class_name ? json_string_value(class_name) : NULL;
     if (!name || (strcmp(name, "UnCLIPPipeline") && strcmp(name, "UnCLIPImageVariationPipeline")))
-        status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: _class_name: is %s, expected \"UnCLIPPipeline\" or "
-                         "\"UnCLIPImageVariationPipeline\"", index, class_name ? uc_json_text(class_name, text) : "missing");
+        status = uc_fail(err, UNCLIP_ERR_MODEL_DATA,
+                         "%s: _class_name: is %s, expected \"UnCLIPPipeline\" or "
+                         "\"UnCLIPImageVariationPipeline\"",
+                         index, class_name ? uc_json_text(class_name, text) : "missing");
     if (!status) status = check_index_keys(index, root, err);
     for (int i = 0; i < UC_PART_COUNT && !status; i++) status = find_part(dir, index, root, (uc_part)i, err);
     json_decref(root);
@@ -131,20 +135,20 @@ static unclip_stage scheduler_stage(uc_part part) {
 }
 
 static unclip_status read_config(uc_model_dir *dir, uc_part part, const char *folder, unclip_error *err) {
-    static const char *const names[] = { [KIND_MODEL] = "config.json", [KIND_PROCESSOR] = "preprocessor_config.json",
+    static const char *const names[] = { [KIND_MODEL] = "config.json",
+                                         [KIND_PROCESSOR] = "preprocessor_config.json",
                                          [KIND_SCHEDULER] = "scheduler_config.json" };
     if (parts[part].kind == KIND_TOKENIZER)
         return uc_tokenizer_files_read(&dir->tokenizer, folder, &dir->warnings, err);
     char *path = uc_path_join(folder, names[parts[part].kind]);
     if (!path) return uc_fail_memory(err, strlen(folder), folder);
     unclip_status status;
-    if (parts[part].kind == KIND_MODEL)
-        status = read_model_config(dir, part, path, err);
+    if (parts[part].kind == KIND_MODEL) status = read_model_config(dir, part, path, err);
     else if (parts[part].kind == KIND_PROCESSOR)
         status = uc_read_image_processor(path, &dir->image_processor, &dir->warnings, err);
     else
-        status = uc_read_scheduler(path, dir->class_name[part], &dir->scheduler[scheduler_stage(part)], &dir->warnings,
-                                   err);
+        status =
+            uc_read_scheduler(path, dir->class_name[part], &dir->scheduler[scheduler_stage(part)], &dir->warnings, err);
     free(path);
     return status;
 }
@@ -208,8 +212,9 @@ static const char *first_missing(const uc_model_dir *dir, const uc_part *needed,
     return NULL;
 }
 
-#define FIRST_MISSING(dir, ...) \
-    first_missing(dir, (const uc_part[]){ __VA_ARGS__ }, (int)(sizeof((const uc_part[]){ __VA_ARGS__ }) / sizeof(uc_part)))
+#define FIRST_MISSING(dir, ...)                          \
+    first_missing(dir, (const uc_part[]){ __VA_ARGS__ }, \
+                  (int)(sizeof((const uc_part[]){ __VA_ARGS__ }) / sizeof(uc_part)))
 
 const char *uc_model_dir_lacks_text(const uc_model_dir *dir) {
     return FIRST_MISSING(dir, UC_PART_TOKENIZER, UC_PART_TEXT_ENCODER);
@@ -228,8 +233,7 @@ const char *uc_model_dir_lacks(const uc_model_dir *dir, unclip_stage stage) {
                              UC_PART_DECODER_SCHEDULER);
     case UNCLIP_STAGE_SR256:
         return FIRST_MISSING(dir, UC_PART_SUPER_RES_FIRST, UC_PART_SUPER_RES_LAST, UC_PART_SUPER_RES_SCHEDULER);
-    case UNCLIP_STAGE_SR1024:
-        return FIRST_MISSING(dir, UC_PART_SUPER_RES_1024, UC_PART_SUPER_RES_1024_SCHEDULER);
+    case UNCLIP_STAGE_SR1024: return FIRST_MISSING(dir, UC_PART_SUPER_RES_1024, UC_PART_SUPER_RES_1024_SCHEDULER);
     case UNCLIP_STAGE_COUNT: break;
     }
     return "such a stage";

@@ -12,9 +12,20 @@
 #include "tokenizer_files.h"
 
 typedef enum uc_part {
-    UC_PART_TOKENIZER, UC_PART_TEXT_ENCODER, UC_PART_IMAGE_ENCODER, UC_PART_FEATURE_EXTRACTOR, UC_PART_PRIOR,
-    UC_PART_PRIOR_SCHEDULER, UC_PART_TEXT_PROJ, UC_PART_DECODER, UC_PART_DECODER_SCHEDULER, UC_PART_SUPER_RES_FIRST,
-    UC_PART_SUPER_RES_LAST, UC_PART_SUPER_RES_SCHEDULER, UC_PART_SUPER_RES_1024, UC_PART_SUPER_RES_1024_SCHEDULER,
+    UC_PART_TOKENIZER,
+    UC_PART_TEXT_ENCODER,
+    UC_PART_IMAGE_ENCODER,
+    UC_PART_FEATURE_EXTRACTOR,
+    UC_PART_PRIOR,
+    UC_PART_PRIOR_SCHEDULER,
+    UC_PART_TEXT_PROJ,
+    UC_PART_DECODER,
+    UC_PART_DECODER_SCHEDULER,
+    UC_PART_SUPER_RES_FIRST,
+    UC_PART_SUPER_RES_LAST,
+    UC_PART_SUPER_RES_SCHEDULER,
+    UC_PART_SUPER_RES_1024,
+    UC_PART_SUPER_RES_1024_SCHEDULER,
     UC_PART_COUNT
 } uc_part;
 
@@ -22,7 +33,7 @@ const char *uc_part_name(uc_part part); /* the folder: "text_encoder" */
 
 /* Only what has[] says is there is filled. */
 typedef struct uc_model_dir {
-    char *path, *name, *license;      /* license: NULL when unclip.json names none */
+    char *path, *name, *license; /* license: NULL when unclip.json names none */
     bool has[UC_PART_COUNT];
     char *class_name[UC_PART_COUNT];  /* as model_index.json says, or NULL */
     uc_params *params[UC_PART_COUNT]; /* of the parts that have tensors */

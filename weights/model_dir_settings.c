@@ -25,7 +25,8 @@ static void set_defaults(uc_model_dir *dir) {
                                                [UC_SCHEDULER_DDIM] = UNCLIP_SAMPLER_DDIM,
                                                [UC_SCHEDULER_DPMSOLVER_MULTISTEP] = UNCLIP_SAMPLER_DPMPP_2M };
     for (int s = 0; s < UNCLIP_STAGE_COUNT; s++)
-        dir->defaults[s] = (uc_stage_defaults){ .steps = steps[s], .guidance = guidance[s],
+        dir->defaults[s] = (uc_stage_defaults){ .steps = steps[s],
+                                                .guidance = guidance[s],
                                                 .sampler = samplers[dir->scheduler[s].class_id] };
 }
 
@@ -41,9 +42,9 @@ static void read_stage(uc_json *j, uc_stage_defaults *d, unclip_stage stage) {
     if (stage == UNCLIP_STAGE_PRIOR || stage == UNCLIP_STAGE_DECODER)
         d->guidance = (float)uc_json_number(j, stage_key(key, stage, "cfg_scale"), (double)d->guidance, 0, 100);
     d->eta = (float)uc_json_number(j, stage_key(key, stage, "eta"), (double)d->eta, 0, 1);
-    d->sampler = (unclip_sampler)(UNCLIP_SAMPLER_UNCLIP +
-                                  uc_json_choice(j, stage_key(key, stage, "sampler"),
-                                                 (int)d->sampler - (int)UNCLIP_SAMPLER_UNCLIP, names, 5));
+    d->sampler = (unclip_sampler)(UNCLIP_SAMPLER_UNCLIP + uc_json_choice(j, stage_key(key, stage, "sampler"),
+                                                                         (int)d->sampler - (int)UNCLIP_SAMPLER_UNCLIP,
+                                                                         names, 5));
 }
 
 /* The tensor "gamma" of one file, as floats. */
@@ -58,14 +59,18 @@ static unclip_status read_gamma(uc_model_dir *dir, unclip_stage stage, const cha
         status = uc_fail_memory(err, (size_t)steps * sizeof *values, path);
     } else if (!gamma || gamma->rank != 1 || gamma->dim[0] != steps ||
                (gamma->dtype != UC_F32 && gamma->dtype != UC_F64)) {
-        status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: tensor gamma: expected F32 or F64 of shape [%lld], the "
-                         "scheduler's num_train_timesteps", path, (long long)steps);
+        status = uc_fail(err, UNCLIP_ERR_MODEL_DATA,
+                         "%s: tensor gamma: expected F32 or F64 of shape [%lld], the "
+                         "scheduler's num_train_timesteps",
+                         path, (long long)steps);
     } else {
         for (int64_t i = 0; i < steps && !status; i++) {
             values[i] = (float)uc_get(gamma->data, gamma->dtype, i);
             if (!(values[i] >= 0 && values[i] < 1e6f))
-                status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: tensor gamma: element %lld is not a finite number of "
-                                 "at least 0", path, (long long)i);
+                status = uc_fail(err, UNCLIP_ERR_MODEL_DATA,
+                                 "%s: tensor gamma: element %lld is not a finite number of "
+                                 "at least 0",
+                                 path, (long long)i);
         }
     }
     uc_params_close(params);

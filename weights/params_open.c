@@ -100,11 +100,13 @@ static unclip_status list_shards(const char *index, json_t *map, const char ***n
     *count = 0;
     json_object_foreach(map, key, value) {
         if (!json_is_string(value))
-            return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: weight_map: %s is not a string", index, uc_printable(key, a));
+            return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: weight_map: %s is not a string", index,
+                           uc_printable(key, a));
         if (!is_plain_name(json_string_value(value)))
-            return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: weight_map: %s is in \"%s\", expected the name of a "
-                           ".safetensors file in the same folder", index, uc_printable(key, a),
-                           uc_printable(json_string_value(value), b));
+            return uc_fail(err, UNCLIP_ERR_MODEL_DATA,
+                           "%s: weight_map: %s is in \"%s\", expected the name of a "
+                           ".safetensors file in the same folder",
+                           index, uc_printable(key, a), uc_printable(json_string_value(value), b));
         all[(*count)++] = json_string_value(value);
     }
     if (*count) qsort(all, *count, sizeof *all, by_text);
@@ -114,8 +116,8 @@ static unclip_status list_shards(const char *index, json_t *map, const char ***n
     *count = kept;
     if (kept == 0) return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: weight_map is empty", index);
     if (kept > SHARD_LIMIT)
-        return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: weight_map names %zu files, at most %d are allowed", index, kept,
-                       SHARD_LIMIT);
+        return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: weight_map names %zu files, at most %d are allowed", index,
+                       kept, SHARD_LIMIT);
     return UNCLIP_OK;
 }
 
@@ -151,10 +153,9 @@ static unclip_status merge(opened *o, json_t *map, unclip_error *err) {
     }
     if (total) qsort(o->merged, total, sizeof *o->merged, by_param_name);
     o->params.items = o->merged;
-    json_object_foreach(map, key, value)
-        if (!uc_params_find(&o->params, key))
-            return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: tensor %s is listed in %s, but does not lie there", o->path,
-                           uc_printable(key, text), json_string_value(value));
+    json_object_foreach(map, key, value) if (!uc_params_find(&o->params, key)) return uc_fail(
+        err, UNCLIP_ERR_MODEL_DATA, "%s: tensor %s is listed in %s, but does not lie there", o->path,
+        uc_printable(key, text), json_string_value(value));
     return UNCLIP_OK;
 }
 
@@ -231,17 +232,23 @@ static unclip_status try_variant(uc_params **params, const char *dir, const char
 
 /* Nothing was found: a pickle may explain it. */
 static unclip_status fail_absent(const char *dir, const char *stem, unclip_error *err) {
-    static const char *const pickles[] = { "diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.bin",
-                                           "diffusion_pytorch_model.bin.index.json", "pytorch_model.bin",
-                                           "pytorch_model.fp16.bin", "pytorch_model.bin.index.json", "model.bin" };
+    static const char *const pickles[] = { "diffusion_pytorch_model.bin",
+                                           "diffusion_pytorch_model.fp16.bin",
+                                           "diffusion_pytorch_model.bin.index.json",
+                                           "pytorch_model.bin",
+                                           "pytorch_model.fp16.bin",
+                                           "pytorch_model.bin.index.json",
+                                           "model.bin" };
     for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++) {
         char *path = uc_path_join(dir, pickles[i]);
         const bool there = path && uc_file_exists(path);
         free(path);
         if (there)
-            return uc_fail(err, UNCLIP_ERR_MODEL_MISSING, "%s: has only %s, a pickle, which can run code and is never "
+            return uc_fail(err, UNCLIP_ERR_MODEL_MISSING,
+                           "%s: has only %s, a pickle, which can run code and is never "
                            "read; convert it to %s.safetensors, in Python: pipeline.save_pretrained(..., "
-                           "safe_serialization=True)", dir, pickles[i], stem);
+                           "safe_serialization=True)",
+                           dir, pickles[i], stem);
     }
     return uc_fail(err, UNCLIP_ERR_MODEL_MISSING, "%s: has no %s.safetensors (nor shards, nor an fp16 variant)", dir,
                    stem);

@@ -35,8 +35,8 @@ typedef struct reading {
     extent *extents;
 } reading;
 
-__attribute__((format(printf, 3, 4)))
-static unclip_status bad_tensor(const reading *r, const char *name, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static unclip_status bad_tensor(const reading *r, const char *name,
+                                                                      const char *format, ...) {
     char text[400], printable[UC_PRINTABLE];
     va_list args;
     va_start(args, format);
@@ -79,8 +79,10 @@ static unclip_status read_header(reading *r) {
         /* jansson's text may quote the file's bytes; the position says enough. */
         if (!r->header)
             status = uc_fail(r->err, UNCLIP_ERR_MODEL_DATA, "%s: the header is not valid JSON at byte %d: %s", r->path,
-                             why.position, json_error_code(&why) == json_error_duplicate_key ? "a key occurs twice"
-                             : json_error_code(&why) == json_error_invalid_utf8 ? "not UTF-8" : "syntax error");
+                             why.position,
+                             json_error_code(&why) == json_error_duplicate_key  ? "a key occurs twice"
+                             : json_error_code(&why) == json_error_invalid_utf8 ? "not UTF-8"
+                                                                                : "syntax error");
     }
     free(text);
     return status;
@@ -93,10 +95,9 @@ static unclip_status check_metadata(const reading *r, json_t *metadata) {
     if (!json_is_object(metadata))
         return uc_fail(r->err, UNCLIP_ERR_MODEL_DATA, "%s: __metadata__ is %s, expected an object", r->path,
                        uc_json_kind(metadata));
-    json_object_foreach(metadata, key, value)
-        if (!json_is_string(value))
-            return uc_fail(r->err, UNCLIP_ERR_MODEL_DATA, "%s: __metadata__: %s is %s, expected a string", r->path,
-                           uc_printable(key, printable), uc_json_kind(value));
+    json_object_foreach(metadata, key, value) if (!json_is_string(value)) return uc_fail(
+        r->err, UNCLIP_ERR_MODEL_DATA, "%s: __metadata__: %s is %s, expected a string", r->path,
+        uc_printable(key, printable), uc_json_kind(value));
     return UNCLIP_OK;
 }
 
@@ -138,7 +139,8 @@ static unclip_status check_shape(const reading *r, extent *e, json_t *value, uin
 
 static unclip_status check_offsets(const reading *r, extent *e, json_t *value) {
     if (!value) return bad_tensor(r, e->name, "data_offsets is missing");
-    if (!json_is_array(value)) return bad_tensor(r, e->name, "data_offsets is %s, expected a list", uc_json_kind(value));
+    if (!json_is_array(value))
+        return bad_tensor(r, e->name, "data_offsets is %s, expected a list", uc_json_kind(value));
     if (json_array_size(value) != 2)
         return bad_tensor(r, e->name, "data_offsets has %zu numbers, expected 2", json_array_size(value));
     uint64_t offset[2];
@@ -152,8 +154,8 @@ static unclip_status check_offsets(const reading *r, extent *e, json_t *value) {
     e->begin = offset[0];
     e->end = offset[1];
     if (e->end < e->begin)
-        return bad_tensor(r, e->name, "data_offsets end at %llu before they begin at %llu",
-                          (unsigned long long)e->end, (unsigned long long)e->begin);
+        return bad_tensor(r, e->name, "data_offsets end at %llu before they begin at %llu", (unsigned long long)e->end,
+                          (unsigned long long)e->begin);
     if (e->end > r->data_size)
         return bad_tensor(r, e->name, "data_offsets end at %llu, but the file has only %llu bytes of data (truncated?)",
                           (unsigned long long)e->end, (unsigned long long)r->data_size);
@@ -168,9 +170,10 @@ static unclip_status check_tensor(const reading *r, extent *e, json_t *info) {
     for (const char *c = e->name; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7F) return bad_tensor(r, e->name, "a control character is in its name");
     if (!json_is_object(info)) return bad_tensor(r, e->name, "is %s, expected an object", uc_json_kind(info));
-    json_object_foreach(info, key, value)
-        if (strcmp(key, "dtype") && strcmp(key, "shape") && strcmp(key, "data_offsets"))
-            return bad_tensor(r, e->name, "unknown key \"%s\"", uc_printable(key, printable));
+    json_object_foreach(info, key,
+                        value) if (strcmp(key, "dtype") && strcmp(key, "shape") &&
+                                   strcmp(key, "data_offsets")) return bad_tensor(r, e->name, "unknown key \"%s\"",
+                                                                                  uc_printable(key, printable));
     uint64_t bytes = 0;
     unclip_status status = check_dtype(r, e, json_object_get(info, "dtype"));
     if (!status) status = check_shape(r, e, json_object_get(info, "shape"), &bytes);
@@ -188,7 +191,9 @@ static int by_offset(const void *a, const void *b) {
     return strcmp(x->name, y->name);
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const extent *)a)->name, ((const extent *)b)->name); }
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const extent *)a)->name, ((const extent *)b)->name);
+}
 
 /* The tensors must tile the data: sorted by offset, each begins where the one before ends. */
 static unclip_status check_tiling(const reading *r) {
@@ -309,8 +314,8 @@ void uc_safetensors_close(uc_safetensors *file) {
 
 unclip_status uc_safetensors_unchanged(const uc_safetensors *file, unclip_error *err) {
     struct stat st;
-    if (fstat(file->descriptor, &st) || (uint64_t)st.st_size != file->size || (int64_t)st.st_mtim.tv_sec != file->mtime_s ||
-        (int64_t)st.st_mtim.tv_nsec != file->mtime_ns)
+    if (fstat(file->descriptor, &st) || (uint64_t)st.st_size != file->size ||
+        (int64_t)st.st_mtim.tv_sec != file->mtime_s || (int64_t)st.st_mtim.tv_nsec != file->mtime_ns)
         return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: changed on disk since it was opened", file->path);
     return UNCLIP_OK;
 }

@@ -24,9 +24,9 @@ typedef struct uc_safetensors {
     void *map;                 /* NULL when the file has no tensor bytes */
     size_t map_size;
     size_t count;
-    uc_param *items;           /* sorted by name */
-    char *names;               /* the items' names, one after another */
-    void **copies;             /* [count] aligned copies, NULL where the item points into the mapping */
+    uc_param *items; /* sorted by name */
+    char *names;     /* the items' names, one after another */
+    void **copies;   /* [count] aligned copies, NULL where the item points into the mapping */
 } uc_safetensors;
 
 /* On failure *file is empty and nothing is held. An absent file is UNCLIP_ERR_MODEL_MISSING, anything else wrong with it

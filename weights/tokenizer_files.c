@@ -37,14 +37,14 @@ static unclip_status read_vocab(uc_tokenizer_files *f, const char *path, unclip_
     if (!f->vocab || !f->vocab_text) status = uc_fail_memory(err, bytes, path);
     char *at = f->vocab_text;
     if (!status) json_object_foreach(root, key, value) {
-        if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= MOST_ID) {
-            status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: \"%s\": is %s, expected an integer from 0 to %d", path,
-                             uc_printable(key, printable), uc_json_text(value, text), MOST_ID - 1);
-            break;
+            if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= MOST_ID) {
+                status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: \"%s\": is %s, expected an integer from 0 to %d",
+                                 path, uc_printable(key, printable), uc_json_text(value, text), MOST_ID - 1);
+                break;
+            }
+            f->vocab[f->spec.vocab_count++] = (uc_token){ strcpy(at, key), (int32_t)json_integer_value(value) };
+            at += strlen(key) + 1;
         }
-        f->vocab[f->spec.vocab_count++] = (uc_token){ strcpy(at, key), (int32_t)json_integer_value(value) };
-        at += strlen(key) + 1;
-    }
     json_decref(root);
     return status;
 }
@@ -57,8 +57,8 @@ static const char *token_text(const char *path, const char *key, const json_t *v
     char text[UC_JSON_TEXT];
     const json_t *content = json_is_object(value) ? json_object_get(value, "content") : value;
     if (json_is_string(content) && json_string_length(content)) return json_string_value(content);
-    *status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: %s: is %s, expected a string or an object with \"content\"", path,
-                      key, uc_json_text(value, text));
+    *status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: %s: is %s, expected a string or an object with \"content\"",
+                      path, key, uc_json_text(value, text));
     return NULL;
 }
 
@@ -136,9 +136,14 @@ static unclip_status read_added(uc_tokenizer_files *f, const char *path, unclip_
 /* ---- tokenizer_config.json --------------------------------------------------------------------------------------- */
 
 static const char *const config_ignored[] = {
-    "add_prefix_space", "clean_up_tokenization_spaces", "do_lower_case", "name_or_path", "processor_class",
-    "special_tokens_map_file", "tokenizer_file", "truncation_side", "padding_side", "use_fast", "max_length", "stride",
-    "truncation_strategy", "pad_to_multiple_of", "pad_token_type_id", "model_input_names",
+    "add_prefix_space",    "clean_up_tokenization_spaces",
+    "do_lower_case",       "name_or_path",
+    "processor_class",     "special_tokens_map_file",
+    "tokenizer_file",      "truncation_side",
+    "padding_side",        "use_fast",
+    "max_length",          "stride",
+    "truncation_strategy", "pad_to_multiple_of",
+    "pad_token_type_id",   "model_input_names",
 };
 
 /* numbers come as fractional ones: transformers writes 10^30 for "no limit". */

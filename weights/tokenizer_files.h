@@ -8,9 +8,9 @@
 typedef struct uc_tokenizer_files {
     uc_tokenizer_spec spec; /* points into the members below; max_length 0 = the file names none */
     uc_token *vocab, *added;
-    char *vocab_text;       /* the vocabulary's strings, one after another */
+    char *vocab_text; /* the vocabulary's strings, one after another */
     char *merges;
-    char *token[4];         /* start, end, unknown, pad */
+    char *token[4]; /* start, end, unknown, pad */
 } uc_tokenizer_files;
 
 /* Reads vocab.json, merges.txt, tokenizer_config.json, special_tokens_map.json and added_tokens.json (the last three may

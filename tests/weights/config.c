@@ -32,13 +32,18 @@ static unclip_status read_processor(const char *p, unclip_error *e) {
 static unclip_status read_prior(const char *p, unclip_error *e) { return uc_read_prior(p, &prior, &warnings, e); }
 static unclip_status read_proj(const char *p, unclip_error *e) { return uc_read_text_proj(p, &proj, &warnings, e); }
 static unclip_status read_decoder(const char *p, unclip_error *e) { return uc_read_unet(p, true, &unet, &warnings, e); }
-static unclip_status read_upsampler(const char *p, unclip_error *e) { return uc_read_unet(p, false, &unet, &warnings, e); }
+static unclip_status read_upsampler(const char *p, unclip_error *e) {
+    return uc_read_unet(p, false, &unet, &warnings, e);
+}
 static unclip_status read_scheduler(const char *p, unclip_error *e) {
     return uc_read_scheduler(p, NULL, &scheduler, &warnings, e);
 }
 
 enum { TEXT, IMAGE, PROCESSOR, PRIOR, PROJ, DECODER, UPSAMPLER, SCHEDULER };
-static const struct { reader read; const char *source; } kinds[] = {
+static const struct {
+    reader read;
+    const char *source;
+} kinds[] = {
     [TEXT] = { read_text, "text_encoder/config.json" },
     [IMAGE] = { read_image, "image_encoder/config.json" },
     [PROCESSOR] = { read_processor, "feature_extractor/preprocessor_config.json" },
@@ -80,10 +85,12 @@ static const wrong_key wrong_keys[] = {
     { TEXT, "model_type", "\"bert\"", "model_type: is \"bert\", only \"clip_text_model\" is supported" },
     { TEXT, "layer_norm_eps", "\"1e-5\"", "layer_norm_eps: is \"1e-5\", expected a number from 0 to 1" },
     { TEXT, "use_rotary", "true", "use_rotary: is true, but this key is not known" },
-    { TEXT, "max_position_embeddings", "100000", "max_position_embeddings: is 100000, expected an integer from 2 to 4096" },
+    { TEXT, "max_position_embeddings", "100000",
+      "max_position_embeddings: is 100000, expected an integer from 2 to 4096" },
     { IMAGE, "num_channels", "4", "num_channels: is 4, only 3 is supported" },
     { IMAGE, "patch_size", "65", "patch_size: is 65, larger than image_size 64" },
-    { IMAGE, "model_type", "\"clip_text_model\"", "model_type: is \"clip_text_model\", only \"clip_vision_model\" is supported" },
+    { IMAGE, "model_type", "\"clip_text_model\"",
+      "model_type: is \"clip_text_model\", only \"clip_vision_model\" is supported" },
     { PROCESSOR, "resample", "2", "resample: is 2, only 3 is supported" },
     { PROCESSOR, "size", "{\"longest_edge\":3}", "size.height: is missing" },
     { PROCESSOR, "size", "{\"shortest_edge\":64,\"longest_edge\":99}",
@@ -97,11 +104,13 @@ static const wrong_key wrong_keys[] = {
     { PROCESSOR, "image_processor_type", "\"ViTImageProcessor\"",
       "image_processor_type: is \"ViTImageProcessor\", expected \"CLIPImageProcessor\", \"CLIPFeatureExtractor\" or "
       "\"CLIPImageProcessorFast\"" },
-    { PRIOR, "_class_name", "\"UNet2DModel\"", "_class_name: is \"UNet2DModel\", only \"PriorTransformer\" is supported" },
+    { PRIOR, "_class_name", "\"UNet2DModel\"",
+      "_class_name: is \"UNet2DModel\", only \"PriorTransformer\" is supported" },
     { PRIOR, "added_emb_type", "null", "added_emb_type: is null, only \"prd\" is supported" },
     { PRIOR, "encoder_hid_proj_type", "null", "encoder_hid_proj_type: is null, only \"linear\" is supported" },
     { PRIOR, "norm_in_type", "\"layer\"", "norm_in_type: is \"layer\", only null is supported" },
-    { PRIOR, "embedding_proj_norm_type", "\"layer\"", "embedding_proj_norm_type: is \"layer\", only null is supported" },
+    { PRIOR, "embedding_proj_norm_type", "\"layer\"",
+      "embedding_proj_norm_type: is \"layer\", only null is supported" },
     { PRIOR, "time_embed_act_fn", "\"gelu\"", "time_embed_act_fn: is \"gelu\", only \"silu\" is supported" },
     { PRIOR, "additional_embeddings", "6", "additional_embeddings: is 6, only 4 is supported" },
     { PRIOR, "clip_embed_dim", "64", "clip_embed_dim: is 64, only embedding_dim, 128, is supported" },
@@ -114,21 +123,26 @@ static const wrong_key wrong_keys[] = {
     { DECODER, "block_out_channels", "[16,32,64,128,256,512,1024,2048,4096]",
       "block_out_channels: is [16,32,64,128,256,512,1024,2048,4096], expected a list of 1 to 8" },
     { DECODER, "block_out_channels", "[16,32,64]",
-      "down_block_types: is [\"ResnetDownsampleBlock2D\",\"ResnetDownsampleBlock2D\",\"SimpleCrossAttnDownBlock2D\",\"SimpleCro..., "
+      "down_block_types: is "
+      "[\"ResnetDownsampleBlock2D\",\"ResnetDownsampleBlock2D\",\"SimpleCrossAttnDownBlock2D\",\"SimpleCro..., "
       "expected a list of 3" },
     { DECODER, "block_out_channels", NULL, "block_out_channels: is missing" },
     { DECODER, "block_out_channels", "[16,32,64,100]",
       "norm_num_groups: is 8, which does not divide block_out_channels[3], 100" },
-    { DECODER, "down_block_types", "[\"DownBlock2D\",\"ResnetDownsampleBlock2D\",\"ResnetDownsampleBlock2D\",\"ResnetDownsampleBlock2D\"]",
-      "down_block_types[0]: is \"DownBlock2D\", expected \"ResnetDownsampleBlock2D\" or \"SimpleCrossAttnDownBlock2D\"" },
+    { DECODER, "down_block_types",
+      "[\"DownBlock2D\",\"ResnetDownsampleBlock2D\",\"ResnetDownsampleBlock2D\",\"ResnetDownsampleBlock2D\"]",
+      "down_block_types[0]: is \"DownBlock2D\", expected \"ResnetDownsampleBlock2D\" or "
+      "\"SimpleCrossAttnDownBlock2D\"" },
     { DECODER, "up_block_types", NULL, "up_block_types: is missing" },
     { DECODER, "mid_block_type", "\"UNetMidBlock2DCrossAttn\"",
       "mid_block_type: is \"UNetMidBlock2DCrossAttn\", only \"UNetMidBlock2DSimpleCrossAttn\" is supported" },
     { DECODER, "mid_block_type", NULL, "mid_block_type: is missing" },
     { DECODER, "class_embed_type", "null", "class_embed_type: is null, only \"identity\" is supported" },
-    { DECODER, "class_embed_type", "\"timestep\"", "class_embed_type: is \"timestep\", only \"identity\" is supported" },
+    { DECODER, "class_embed_type", "\"timestep\"",
+      "class_embed_type: is \"timestep\", only \"identity\" is supported" },
     { DECODER, "only_cross_attention", "true", "only_cross_attention: is true, only false is supported" },
-    { DECODER, "cross_attention_norm", "\"layer_norm\"", "cross_attention_norm: is \"layer_norm\", only null is supported" },
+    { DECODER, "cross_attention_norm", "\"layer_norm\"",
+      "cross_attention_norm: is \"layer_norm\", only null is supported" },
     { DECODER, "encoder_hid_dim", "64", "encoder_hid_dim: is 64, only null is supported" },
     { DECODER, "cross_attention_dim", "[128,128,128,64]",
       "cross_attention_dim: is 128 and 64, only one size is supported" },
@@ -143,7 +157,8 @@ static const wrong_key wrong_keys[] = {
     { DECODER, "resnet_out_scale_factor", "1.4142", "resnet_out_scale_factor: is 1.4142, only 1 is supported" },
     { DECODER, "mid_block_scale_factor", "0.5", "mid_block_scale_factor: is 0.5, only 1 is supported" },
     { DECODER, "center_input_sample", "true", "center_input_sample: is true, only false is supported" },
-    { DECODER, "time_embedding_type", "\"fourier\"", "time_embedding_type: is \"fourier\", only \"positional\" is supported" },
+    { DECODER, "time_embedding_type", "\"fourier\"",
+      "time_embedding_type: is \"fourier\", only \"positional\" is supported" },
     { DECODER, "conv_in_kernel", "1", "conv_in_kernel: is 1, only 3 is supported" },
     { DECODER, "norm_num_groups", "null", "norm_num_groups: is null, expected an integer from 1 to 1048576" },
     { DECODER, "num_class_embeds", "10", "num_class_embeds: is 10, only null is supported" },
@@ -157,15 +172,20 @@ static const wrong_key wrong_keys[] = {
     { UPSAMPLER, "mid_block_type", "null", "mid_block_type: is null, only \"UNetMidBlock2D\" is supported" },
     { UPSAMPLER, "class_embed_type", "\"identity\"", "class_embed_type: is \"identity\", only null is supported" },
     { UPSAMPLER, "layers_per_block", "[1,1,1,1]", "layers_per_block: is a list, expected a positive integer" },
-    { UPSAMPLER, "down_block_types", "[\"SimpleCrossAttnDownBlock2D\",\"ResnetDownsampleBlock2D\",\"ResnetDownsampleBlock2D\",\"ResnetDownsampleBlock2D\"]",
+    { UPSAMPLER, "down_block_types",
+      "[\"SimpleCrossAttnDownBlock2D\",\"ResnetDownsampleBlock2D\",\"ResnetDownsampleBlock2D\","
+      "\"ResnetDownsampleBlock2D\"]",
       "down_block_types[0]: is \"SimpleCrossAttnDownBlock2D\", only \"ResnetDownsampleBlock2D\" is supported" },
     { UPSAMPLER, "cross_attention_dim", "128", "cross_attention_dim: is 128, but this key is not known" },
     { SCHEDULER, "_class_name", NULL, "_class_name: is missing" },
     { SCHEDULER, "_class_name", "\"EulerDiscreteScheduler\"",
-      "_class_name: is \"EulerDiscreteScheduler\", expected \"UnCLIPScheduler\", \"DDPMScheduler\", \"DDIMScheduler\" or "
+      "_class_name: is \"EulerDiscreteScheduler\", expected \"UnCLIPScheduler\", \"DDPMScheduler\", \"DDIMScheduler\" "
+      "or "
       "\"DPMSolverMultistepScheduler\"" },
-    { SCHEDULER, "beta_schedule", "\"linear\"", "beta_schedule: is \"linear\", only \"squaredcos_cap_v2\" is supported" },
-    { SCHEDULER, "prediction_type", "\"v_prediction\"", "prediction_type: is \"v_prediction\", expected \"epsilon\" or \"sample\"" },
+    { SCHEDULER, "beta_schedule", "\"linear\"",
+      "beta_schedule: is \"linear\", only \"squaredcos_cap_v2\" is supported" },
+    { SCHEDULER, "prediction_type", "\"v_prediction\"",
+      "prediction_type: is \"v_prediction\", expected \"epsilon\" or \"sample\"" },
     { SCHEDULER, "variance_type", "\"fixed_large\"",
       "variance_type: is \"fixed_large\", expected \"fixed_small_log\" or \"learned_range\"" },
     { SCHEDULER, "num_train_timesteps", "1", "num_train_timesteps: is 1, expected an integer from 2 to 100000" },
@@ -235,14 +255,15 @@ Test(config, karlo) {
     read_text_as(PRIOR, "{\"_class_name\":\"PriorTransformer\"}");
     cr_expect(prior.heads == 32 && prior.head_dim == 64 && prior.layers == 20 && prior.embedding_dim == 768);
     cr_expect(prior.num_embeddings == 77 && prior.time_embed_dim == 2048 && prior.embedding_proj_dim == 768);
-    read_text_as(DECODER,
-                 "{\"_class_name\":\"UNet2DConditionModel\",\"attention_head_dim\":64,\"class_embed_type\":\"identity\","
-                 "\"block_out_channels\":[320,640,960,1280],\"cross_attention_dim\":1536,\"down_block_types\":["
-                 "\"ResnetDownsampleBlock2D\",\"SimpleCrossAttnDownBlock2D\",\"SimpleCrossAttnDownBlock2D\","
-                 "\"SimpleCrossAttnDownBlock2D\"],\"mid_block_type\":\"UNetMidBlock2DSimpleCrossAttn\",\"up_block_types\":["
-                 "\"SimpleCrossAttnUpBlock2D\",\"SimpleCrossAttnUpBlock2D\",\"SimpleCrossAttnUpBlock2D\","
-                 "\"ResnetUpsampleBlock2D\"],\"layers_per_block\":3,\"in_channels\":3,\"out_channels\":6,"
-                 "\"resnet_time_scale_shift\":\"scale_shift\",\"sample_size\":64}");
+    read_text_as(
+        DECODER,
+        "{\"_class_name\":\"UNet2DConditionModel\",\"attention_head_dim\":64,\"class_embed_type\":\"identity\","
+        "\"block_out_channels\":[320,640,960,1280],\"cross_attention_dim\":1536,\"down_block_types\":["
+        "\"ResnetDownsampleBlock2D\",\"SimpleCrossAttnDownBlock2D\",\"SimpleCrossAttnDownBlock2D\","
+        "\"SimpleCrossAttnDownBlock2D\"],\"mid_block_type\":\"UNetMidBlock2DSimpleCrossAttn\",\"up_block_types\":["
+        "\"SimpleCrossAttnUpBlock2D\",\"SimpleCrossAttnUpBlock2D\",\"SimpleCrossAttnUpBlock2D\","
+        "\"ResnetUpsampleBlock2D\"],\"layers_per_block\":3,\"in_channels\":3,\"out_channels\":6,"
+        "\"resnet_time_scale_shift\":\"scale_shift\",\"sample_size\":64}");
     cr_expect(unet.levels == 4 && unet.channels[3] == 1280 && unet.down_layers[2] == 3 && unet.up_layers[2] == 4);
     cr_expect(!unet.down_attention[0] && unet.down_attention[3] && unet.up_attention[0] && !unet.up_attention[3]);
     cr_expect(unet.time_dim == 1280 && unet.groups == 32 && unet.scale_shift && unet.flip_sin_to_cos);
@@ -252,9 +273,11 @@ Test(config, karlo) {
     cr_expect(scheduler.class_id == UC_SCHEDULER_UNCLIP && scheduler.clip > 4.9f && scheduler.clip < 5.1f);
     cr_expect(scheduler.prediction == UC_PREDICT_SAMPLE && scheduler.variance == UC_VARIANCE_FIXED_SMALL_LOG);
     cr_expect(scheduler.spacing == UC_SPACING_UNCLIP && scheduler.beta_schedule == UC_BETA_SQUAREDCOS_CAP_V2);
-    read_text_as(TEXT, "{\"hidden_size\":768,\"intermediate_size\":3072,\"num_attention_heads\":12,\"projection_dim\":768,"
-                       "\"bos_token_id\":0,\"eos_token_id\":2,\"dropout\":0.0,\"model_type\":\"clip_text_model\"}");
-    cr_expect(text.vocab == 49408 && text.layers == 12 && text.context == 77 && text.eos == 2 && text.act == UC_QUICK_GELU);
+    read_text_as(TEXT,
+                 "{\"hidden_size\":768,\"intermediate_size\":3072,\"num_attention_heads\":12,\"projection_dim\":768,"
+                 "\"bos_token_id\":0,\"eos_token_id\":2,\"dropout\":0.0,\"model_type\":\"clip_text_model\"}");
+    cr_expect(text.vocab == 49408 && text.layers == 12 && text.context == 77 && text.eos == 2 &&
+              text.act == UC_QUICK_GELU);
 }
 
 Test(config, lists_for_each_level) {
@@ -277,14 +300,17 @@ Test(config, lists_for_each_level) {
 Test(config, schedulers_have_the_defaults_of_their_class) {
     read_text_as(SCHEDULER, "{\"_class_name\":\"DDPMScheduler\"}");
     cr_expect(scheduler.class_id == UC_SCHEDULER_DDPM && scheduler.beta_schedule == UC_BETA_LINEAR);
-    cr_expect(scheduler.spacing == UC_SPACING_LEADING && scheduler.variance == UC_VARIANCE_FIXED_SMALL && scheduler.clip > 0);
-    read_text_as(SCHEDULER, "{\"_class_name\":\"DDIMScheduler\",\"clip_sample\":false,\"set_alpha_to_one\":false,"
-                            "\"beta_schedule\":\"scaled_linear\",\"prediction_type\":\"v_prediction\",\"steps_offset\":1,"
-                            "\"timestep_spacing\":\"trailing\",\"rescale_betas_zero_snr\":true,\"beta_end\":0.012,"
-                            "\"thresholding\":false,\"trained_betas\":null}");
+    cr_expect(scheduler.spacing == UC_SPACING_LEADING && scheduler.variance == UC_VARIANCE_FIXED_SMALL &&
+              scheduler.clip > 0);
+    read_text_as(SCHEDULER,
+                 "{\"_class_name\":\"DDIMScheduler\",\"clip_sample\":false,\"set_alpha_to_one\":false,"
+                 "\"beta_schedule\":\"scaled_linear\",\"prediction_type\":\"v_prediction\",\"steps_offset\":1,"
+                 "\"timestep_spacing\":\"trailing\",\"rescale_betas_zero_snr\":true,\"beta_end\":0.012,"
+                 "\"thresholding\":false,\"trained_betas\":null}");
     cr_expect(scheduler.class_id == UC_SCHEDULER_DDIM && !scheduler.set_alpha_to_one && !(scheduler.clip > 0));
     cr_expect(scheduler.beta_schedule == UC_BETA_SCALED_LINEAR && scheduler.prediction == UC_PREDICT_V);
-    cr_expect(scheduler.steps_offset == 1 && scheduler.spacing == UC_SPACING_TRAILING && scheduler.rescale_betas_zero_snr);
+    cr_expect(scheduler.steps_offset == 1 && scheduler.spacing == UC_SPACING_TRAILING &&
+              scheduler.rescale_betas_zero_snr);
     cr_expect(fabs(scheduler.beta_end - 0.012) < 1e-12);
     read_text_as(SCHEDULER, "{\"_class_name\":\"DPMSolverMultistepScheduler\",\"lambda_min_clipped\":-Infinity,"
                             "\"variance_type\":\"learned_range\",\"beta_schedule\":\"squaredcos_cap_v2\","
@@ -303,7 +329,8 @@ typedef struct wrong_text {
 
 static const wrong_text wrong_schedulers[] = {
     { "{\"_class_name\":\"DDIMScheduler\",\"thresholding\":true}", "thresholding: is true, only false is supported" },
-    { "{\"_class_name\":\"DDIMScheduler\",\"trained_betas\":[0.1]}", "trained_betas: is [0.1], only null is supported" },
+    { "{\"_class_name\":\"DDIMScheduler\",\"trained_betas\":[0.1]}",
+      "trained_betas: is [0.1], only null is supported" },
     { "{\"_class_name\":\"DDIMScheduler\",\"variance_type\":\"learned\"}",
       "variance_type: is \"learned\", only null is supported" },
     { "{\"_class_name\":\"DDPMScheduler\",\"beta_schedule\":\"sigmoid\"}",
@@ -312,7 +339,8 @@ static const wrong_text wrong_schedulers[] = {
       "beta_start: is 0.03 and beta_end 0.02, expected 0 < beta_start <= beta_end < 1" },
     { "{\"_class_name\":\"DDPMScheduler\",\"timestep_spacing\":\"even\"}",
       "timestep_spacing: is \"even\", expected \"linspace\", \"leading\" or \"trailing\"" },
-    { "{\"_class_name\":\"DPMSolverMultistepScheduler\",\"solver_order\":3}", "solver_order: is 3, only 2 is supported" },
+    { "{\"_class_name\":\"DPMSolverMultistepScheduler\",\"solver_order\":3}",
+      "solver_order: is 3, only 2 is supported" },
     { "{\"_class_name\":\"DPMSolverMultistepScheduler\",\"algorithm_type\":\"sde-dpmsolver++\"}",
       "algorithm_type: is \"sde-dpmsolver++\", only \"dpmsolver++\" is supported" },
     { "{\"_class_name\":\"DPMSolverMultistepScheduler\",\"use_karras_sigmas\":true}",
@@ -333,8 +361,8 @@ Test(config, schedulers_refuse_what_no_sampler_does) {
     }
     write_text(path, "{\"_class_name\":\"DDIMScheduler\"}");
     cr_expect_eq(uc_read_scheduler(path, "UnCLIPScheduler", &scheduler, &warnings, &err), UNCLIP_ERR_MODEL_DATA);
-    snprintf(expect, sizeof expect, "%s: _class_name: is \"DDIMScheduler\", but model_index.json says \"UnCLIPScheduler\"",
-             path);
+    snprintf(expect, sizeof expect,
+             "%s: _class_name: is \"DDIMScheduler\", but model_index.json says \"UnCLIPScheduler\"", path);
     cr_expect_str_eq(err.message, expect);
     write_text(path, "{}");
     cr_expect_eq(uc_read_scheduler(path, "DDIMScheduler", &scheduler, &warnings, &err), UNCLIP_OK, "%s", err.message);
@@ -345,7 +373,8 @@ Test(config, image_processor_forms) {
     read_text_as(PROCESSOR, "{\"size\":224,\"crop_size\":224,\"feature_extractor_type\":\"CLIPFeatureExtractor\"}");
     cr_expect(processor.shortest_edge == 224 && processor.crop_height == 224 && processor.crop_width == 224);
     cr_expect(processor.resize && processor.center_crop && processor.rescale && processor.normalize);
-    cr_expect(fabs((double)processor.mean[2] - 0.40821073) < 1e-7 && fabs((double)processor.std[0] - 0.26862954) < 1e-7);
+    cr_expect(fabs((double)processor.mean[2] - 0.40821073) < 1e-7 &&
+              fabs((double)processor.std[0] - 0.26862954) < 1e-7);
     read_text_as(PROCESSOR, "{\"size\":{\"height\":32,\"width\":48},\"do_center_crop\":false}");
     cr_expect(!processor.shortest_edge && processor.resize_height == 32 && processor.resize_width == 48);
     cr_expect(!processor.center_crop);

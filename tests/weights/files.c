@@ -33,14 +33,14 @@ void remove_folder(void) {
 }
 
 const char *path_in(const char *format, ...) {
-    static char rotating[8][1024];
+    static char rotating[64][1024];
     static unsigned next;
     char name[512];
     va_list args;
     va_start(args, format);
     vsnprintf(name, sizeof name, format, args);
     va_end(args);
-    char *path = rotating[next++ % 8];
+    char *path = rotating[next++ % 64];
     snprintf(path, sizeof rotating[0], "%s/%s", folder(), name);
     return path;
 }

@@ -40,14 +40,16 @@ static void expect_failure(unclip_status status, const char *file, const char *m
 
 Test(params_open, order_of_the_names) {
     static const char *const files[] = { "model.fp16.safetensors.index.json", "model.safetensors.index.fp16.json",
-                                         "model.fp16.safetensors", "model.safetensors.index.json", "model.safetensors" };
+                                         "model.fp16.safetensors", "model.safetensors.index.json",
+                                         "model.safetensors" };
     char tensor[32], shard[64], index[200];
     for (int i = 0; i < 5; i++) {
         snprintf(tensor, sizeof tensor, "tensor_%d", i);
         if (strstr(files[i], ".json")) {
             snprintf(shard, sizeof shard, "shard-%d.safetensors", i);
             write_tensors(path_in("%s", shard), NAMES(tensor));
-            snprintf(index, sizeof index, "{\"metadata\":{\"total_size\":4},\"weight_map\":{\"%s\":\"%s\"}}", tensor, shard);
+            snprintf(index, sizeof index, "{\"metadata\":{\"total_size\":4},\"weight_map\":{\"%s\":\"%s\"}}", tensor,
+                     shard);
             write_text(path_in("%s", files[i]), index);
         } else {
             write_tensors(path_in("%s", files[i]), NAMES(tensor));
@@ -64,7 +66,8 @@ Test(params_open, bad_variant_names) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uc_params *params;
         unclip_error err = { 0 };
-        cr_expect_eq(uc_params_open(&params, folder(), "model", bad[i], "part", &err), UNCLIP_ERR_ARGUMENT, "%s", bad[i]);
+        cr_expect_eq(uc_params_open(&params, folder(), "model", bad[i], "part", &err), UNCLIP_ERR_ARGUMENT, "%s",
+                     bad[i]);
         cr_expect(strstr(err.message, "is not a name like fp16"), "%s", err.message);
     }
 }
@@ -95,13 +98,15 @@ typedef struct index_case {
 } index_case;
 
 static const index_case lies[] = {
-    { "", "model.safetensors.index.json", "line 1, column 0: '[' or '{' expected near end of file", UNCLIP_ERR_MODEL_DATA },
+    { "", "model.safetensors.index.json", "line 1, column 0: '[' or '{' expected near end of file",
+      UNCLIP_ERR_MODEL_DATA },
     { "[]", "model.safetensors.index.json", "is a list, expected an object", UNCLIP_ERR_MODEL_DATA },
     { "{}", "model.safetensors.index.json", "weight_map is missing, expected an object", UNCLIP_ERR_MODEL_DATA },
     { "{\"weight_map\":[]}", "model.safetensors.index.json", "weight_map is a list, expected an object",
       UNCLIP_ERR_MODEL_DATA },
     { "{\"weight_map\":{}}", "model.safetensors.index.json", "weight_map is empty", UNCLIP_ERR_MODEL_DATA },
-    { "{\"weight_map\":{\"a\":1}}", "model.safetensors.index.json", "weight_map: a is not a string", UNCLIP_ERR_MODEL_DATA },
+    { "{\"weight_map\":{\"a\":1}}", "model.safetensors.index.json", "weight_map: a is not a string",
+      UNCLIP_ERR_MODEL_DATA },
     { "{\"weight_map\":{\"a\":\"../one.safetensors\"}}", "model.safetensors.index.json",
       "weight_map: a is in \"../one.safetensors\", expected the name of a .safetensors file in the same folder",
       UNCLIP_ERR_MODEL_DATA },
@@ -109,7 +114,8 @@ static const index_case lies[] = {
       "weight_map: a is in \"/etc/one.safetensors\", expected the name of a .safetensors file in the same folder",
       UNCLIP_ERR_MODEL_DATA },
     { "{\"weight_map\":{\"a\":\"one.bin\"}}", "model.safetensors.index.json",
-      "weight_map: a is in \"one.bin\", expected the name of a .safetensors file in the same folder", UNCLIP_ERR_MODEL_DATA },
+      "weight_map: a is in \"one.bin\", expected the name of a .safetensors file in the same folder",
+      UNCLIP_ERR_MODEL_DATA },
     { "{\"weight_map\":{\"a\":\".safetensors\"}}", "model.safetensors.index.json",
       "weight_map: a is in \".safetensors\", expected the name of a .safetensors file in the same folder",
       UNCLIP_ERR_MODEL_DATA },
@@ -122,8 +128,10 @@ static const index_case lies[] = {
     { "{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"two.safetensors\",\"c\":\"two.safetensors\"}}",
       "model.safetensors.index.json", "tensor b is listed in two.safetensors, but also lies in one.safetensors",
       UNCLIP_ERR_MODEL_DATA },
-    { "{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"one.safetensors\",\"c\":\"two.safetensors\",\"x\":\"two.safetensors\"}}",
-      "model.safetensors.index.json", "tensor x is listed in two.safetensors, but does not lie there", UNCLIP_ERR_MODEL_DATA },
+    { "{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"one.safetensors\",\"c\":\"two.safetensors\",\"x\":\"two."
+      "safetensors\"}}",
+      "model.safetensors.index.json", "tensor x is listed in two.safetensors, but does not lie there",
+      UNCLIP_ERR_MODEL_DATA },
 };
 
 Test(params_open, index_that_lies) {

@@ -51,7 +51,8 @@ static const hostile not_json[] = {
       "the header is not valid JSON at byte 57: a key occurs twice" },
     { "{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
       "the header is not valid JSON at byte 27: a key occurs twice" },
-    { "{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0, "the header is not valid JSON at byte 28: a key occurs twice" },
+    { "{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0,
+      "the header is not valid JSON at byte 28: a key occurs twice" },
     { "{\"__metadata__\":{},\"__metadata__\":{}}", 0, "the header is not valid JSON at byte 33: a key occurs twice" },
 };
 
@@ -77,7 +78,8 @@ static const hostile not_a_tensor[] = {
 
 static const hostile bad_dtype_or_shape[] = {
     { "{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "tensor a: dtype is missing" },
-    { "{\"a\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "tensor a: dtype is an integer, expected a string" },
+    { "{\"a\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
+      "tensor a: dtype is an integer, expected a string" },
     { "{" T("a", "F8_E4M3", "[4]", 0, 4) "}", 4, "tensor a: dtype \"F8_E4M3\" is not known" },
     { "{" T("a", "f32", "[1]", 0, 4) "}", 4, "tensor a: dtype \"f32\" is not known" },
     { "{" T("a", "", "[1]", 0, 4) "}", 4, "tensor a: dtype \"\" is not known" },
@@ -106,14 +108,18 @@ static const hostile bad_offsets[] = {
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "tensor a: data_offsets is missing" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":{}}}", 4,
       "tensor a: data_offsets is an object, expected a list" },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, "tensor a: data_offsets has 1 numbers, expected 2" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4,
+      "tensor a: data_offsets has 1 numbers, expected 2" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}}", 4,
       "tensor a: data_offsets has 3 numbers, expected 2" },
-    { "{" T("a", "F32", "[1]", -4, 0) "}", 4, "tensor a: data_offsets[0] is negative, expected a non-negative integer" },
-    { "{" T("a", "F32", "[1]", 0, -4) "}", 4, "tensor a: data_offsets[1] is negative, expected a non-negative integer" },
+    { "{" T("a", "F32", "[1]", -4, 0) "}", 4,
+      "tensor a: data_offsets[0] is negative, expected a non-negative integer" },
+    { "{" T("a", "F32", "[1]", 0, -4) "}", 4,
+      "tensor a: data_offsets[1] is negative, expected a non-negative integer" },
     { "{" T("a", "F32", "[1]", 0, 4.0) "}", 4,
       "tensor a: data_offsets[1] is a fractional number, expected a non-negative integer" },
-    { "{" T("a", "F32", "[1]", "0", 4) "}", 4, "tensor a: data_offsets[0] is a string, expected a non-negative integer" },
+    { "{" T("a", "F32", "[1]", "0", 4) "}", 4,
+      "tensor a: data_offsets[0] is a string, expected a non-negative integer" },
     { "{" T("a", "F32", "[1]", 4, 0) "}", 4, "tensor a: data_offsets end at 0 before they begin at 4" },
     { "{" T("a", "F32", "[1]", 0, 4) "}", 3,
       "tensor a: data_offsets end at 4, but the file has only 3 bytes of data (truncated?)" },
@@ -186,7 +192,8 @@ Test(safetensors, file_that_is_none) {
     expect_failure(path, UNCLIP_ERR_MODEL_DATA, "header length is 18446744073709551615, at most 100000000 is allowed",
                    "2^64 - 1");
     write_bytes(path, limit, 8);
-    expect_failure(path, UNCLIP_ERR_MODEL_DATA, "header length is 100000001, at most 100000000 is allowed", "100 MB + 1");
+    expect_failure(path, UNCLIP_ERR_MODEL_DATA, "header length is 100000001, at most 100000000 is allowed",
+                   "100 MB + 1");
     expect_failure(folder(), UNCLIP_ERR_MODEL_MISSING, "is a directory, expected a file", "folder");
     cr_assert_eq(mkfifo(path_in("pipe"), 0600), 0);
     expect_failure(path_in("pipe"), UNCLIP_ERR_MODEL_MISSING, "is not a regular file, expected a file", "named pipe");
@@ -201,7 +208,8 @@ Test(safetensors, zero_byte_and_deep_nesting_in_the_header) {
     memcpy(deep, "{\"a\":", 5);
     deep[sizeof deep - 1] = '}';
     write_raw_tensors(path, deep, sizeof deep, 0);
-    expect_failure(path, UNCLIP_ERR_MODEL_DATA, "the header is not valid JSON at byte 2053: syntax error", "deep nesting");
+    expect_failure(path, UNCLIP_ERR_MODEL_DATA, "the header is not valid JSON at byte 2053: syntax error",
+                   "deep nesting");
 }
 
 Test(safetensors, long_name_is_cut_in_the_message) {
@@ -258,8 +266,13 @@ Test(safetensors, odd_but_valid) {
     cr_expect_eq(file.items[0].dim[1], 5);
     cr_expect_not_null(file.items[0].data);
     uc_safetensors_close(&file);
-    open_valid(&file, "{" T("gr\xC3\xB6\xC3\x9F" "e", "BOOL", "[3]", 0, 3) "}", 3);
-    cr_expect_str_eq(file.items[0].name, "gr\xC3\xB6\xC3\x9F" "e");
+    open_valid(&file,
+               "{" T("gr\xC3\xB6\xC3\x9F"
+                     "e",
+                     "BOOL", "[3]", 0, 3) "}",
+               3);
+    cr_expect_str_eq(file.items[0].name, "gr\xC3\xB6\xC3\x9F"
+                                         "e");
     uc_safetensors_close(&file);
 }
 
@@ -287,8 +300,8 @@ Test(safetensors, every_type_at_every_misalignment) {
 
 /* ---- damage ------------------------------------------------------------------------------------------------------ */
 
-static const char small_header[] = "{\"__metadata__\":{\"format\":\"pt\"}," T("conv.bias", "F32", "[2]", 0, 8) ","
-                                   T("conv.weight", "F16", "[2,3]", 8, 20) "," T("ids", "I64", "[1]", 20, 28) "}";
+static const char small_header[] = "{\"__metadata__\":{\"format\":\"pt\"}," T("conv.bias", "F32", "[2]", 0, 8) "," T(
+    "conv.weight", "F16", "[2,3]", 8, 20) "," T("ids", "I64", "[1]", 20, 28) "}";
 enum { SMALL_HEADER = sizeof small_header - 1, SMALL_DATA = 28, SMALL = 8 + SMALL_HEADER + SMALL_DATA };
 
 static void read_file(const char *path, unsigned char *bytes, size_t size) {
@@ -391,8 +404,10 @@ Test(safetensors, round_trip) {
     const char *path = path_in("written.safetensors");
     for (int i = 0; i < ITEMS; i++) {
         snprintf(names[i], sizeof names[i], "block.%u.%d", next_random(&state) % 100, i);
-        items[i] = (uc_param){ .name = names[i], .dtype = (uc_dtype)(next_random(&state) % UC_DTYPE_COUNT),
-                               .rank = (int)(next_random(&state) % 5), .data = data[i] };
+        items[i] = (uc_param){ .name = names[i],
+                               .dtype = (uc_dtype)(next_random(&state) % UC_DTYPE_COUNT),
+                               .rank = (int)(next_random(&state) % 5),
+                               .data = data[i] };
         for (int d = 0; d < items[i].rank; d++) items[i].dim[d] = next_random(&state) % 5;
         for (int k = 0; k < BYTES; k++) data[i][k] = (unsigned char)next_random(&state);
     }
