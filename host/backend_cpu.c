@@ -8,6 +8,7 @@
 
 #include "../kernels/cpu/cpu.h"
 #include "../kernels/cpu/gemm.h"
+#include "../kernels/cpu/onednn.h"
 
 typedef struct prepared_weight {
     const void *data; /* the key: where the file's bytes lie */
@@ -19,6 +20,7 @@ typedef struct cpu_backend {
     uc_host_backend host; /* first */
     prepared_weight *weights;
     size_t weight_count, weight_capacity;
+    uc_onednn *dnn; /* NULL without the library */
 } cpu_backend;
 
 static uc_layout layout(const void *self, const uc_graph *graph, const uc_op *op) {
@@ -39,23 +41,38 @@ static uc_layout layout(const void *self, const uc_graph *graph, const uc_op *op
     }
 }
 
-/* An operation whose weight comes from a file; a computed one cannot be prepared. */
-static bool weight_is_stored(const uc_launch *l) { return l->kind == UC_OP_conv2d || l->kind == UC_OP_matmul; }
+/* The operations whose weight is prepared. */
+static bool has_weight(const uc_launch *l) { return l->kind == UC_OP_conv2d || l->kind == UC_OP_matmul; }
+
+static const uc_onednn_shape *library_shape(const cpu_backend *b, const uc_launch *l) {
+    return b->dnn && has_weight(l) ? uc_onednn_shape_of(b->dnn, l) : NULL;
+}
 
 static size_t scratch(const void *self, const uc_launch *l) {
-    (void)self;
+    const uc_onednn_shape *shape = library_shape(self, l);
+    if (shape) return uc_onednn_scratch(shape);
     if (l->kind == UC_OP_conv2d) return uc_cpu_conv2d_packed_scratch(l);
     if (l->kind == UC_OP_matmul) return uc_cpu_matmul_packed_scratch(l);
     return uc_cpu_kernel(l->kind).scratch(l);
 }
 
-static void run_kernel(const uc_launch *l, const void *prepared) {
+static bool run_kernel(const uc_launch *l, const void *prepared) {
     (void)prepared;
     uc_cpu_kernel(l->kind).run(l);
+    return true;
 }
 
-static void run_conv2d(const uc_launch *l, const void *packed) { uc_cpu_conv2d_packed(l, packed); }
-static void run_matmul(const uc_launch *l, const void *packed) { uc_cpu_matmul_packed(l, packed); }
+static bool run_conv2d(const uc_launch *l, const void *packed) {
+    uc_cpu_conv2d_packed(l, packed);
+    return true;
+}
+
+static bool run_matmul(const uc_launch *l, const void *packed) {
+    uc_cpu_matmul_packed(l, packed);
+    return true;
+}
+
+static bool run_library(const uc_launch *l, const void *op) { return uc_onednn_run(op, l); }
 
 /* The packed form of a weight, made at its first use. */
 static unclip_status packed_weight(cpu_backend *b, const uc_view *weight, const float **packed, unclip_error *err) {
@@ -82,13 +99,18 @@ static unclip_status packed_weight(cpu_backend *b, const uc_view *weight, const 
     return UNCLIP_OK;
 }
 
-static unclip_status choose(uc_host_backend *self, const uc_launch *launch, const uc_op *op, const uc_graph *graph,
-                            uc_host_kernel *kernel, unclip_error *err) {
-    (void)op, (void)graph;
+static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_host_kernel *kernel, unclip_error *err) {
+    cpu_backend *b = (cpu_backend *)self;
     kernel->run = run_kernel;
-    if (!weight_is_stored(launch)) return UNCLIP_OK;
+    if (!has_weight(launch)) return UNCLIP_OK;
+    const uc_onednn_shape *shape = library_shape(b, launch);
+    if (shape) {
+        kernel->run = run_library;
+        kernel->prepared = uc_onednn_prepare(b->dnn, shape, launch);
+        return kernel->prepared ? UNCLIP_OK : uc_fail(err, UNCLIP_ERR_MEMORY, "no memory for a weight in oneDNN's order");
+    }
     const float *packed = NULL;
-    const unclip_status status = packed_weight((cpu_backend *)self, &launch->in[UC_CONV_WEIGHT], &packed, err);
+    const unclip_status status = packed_weight(b, &launch->in[UC_CONV_WEIGHT], &packed, err);
     kernel->run = launch->kind == UC_OP_conv2d ? run_conv2d : run_matmul;
     kernel->prepared = packed;
     return status;
@@ -106,6 +128,7 @@ static void close_backend(uc_backend *self) {
     cpu_backend *b = (cpu_backend *)self;
     for (size_t i = 0; i < b->weight_count; i++) free(b->weights[i].packed);
     free(b->weights);
+    uc_onednn_free(b->dnn);
     free(b);
 }
 
@@ -119,6 +142,7 @@ unclip_status uc_backend_cpu_new(uc_backend **backend, const uc_backend_options 
     b->host.layout = layout;
     b->host.scratch = scratch;
     b->host.choose = choose;
+    b->dnn = uc_onednn_new(b->host.base.options.threads);
     *backend = &b->host.base;
     return UNCLIP_OK;
 }

@@ -91,7 +91,7 @@ static unclip_status build_launches(uc_program *p, unclip_error *err) {
         uc_launch *l = &p->launches[i];
         *l = uc_plan_launch(p->plan, i, p->arena);
         l->threads = p->backend->base.options.threads;
-        const unclip_status status = p->backend->choose(p->backend, l, &g->ops[i], g, &p->kernels[i], err);
+        const unclip_status status = p->backend->choose(p->backend, l, &p->kernels[i], err);
         if (status) return uc_fail_prefix(err, status, "%s.%s", g->name, g->ops[i].scope);
         for (int k = 0; k < UC_MAX_OUTPUTS; k++)
             if (output_bytes(l, k) > most[k]) most[k] = output_bytes(l, k);
@@ -198,7 +198,9 @@ static unclip_status run_op(const uc_program *p, int32_t i, const uc_step *step,
     const bool checked = options->mode == UNCLIP_RUN_CHECKED, timed = options->mode == UNCLIP_RUN_TIMED;
     if (checked) run_reference(p, &l);
     const double start = timed ? now() : 0;
-    p->kernels[i].run(&l, p->kernels[i].prepared);
+    if (!p->kernels[i].run(&l, p->kernels[i].prepared))
+        return uc_fail(err, UNCLIP_ERR_DEVICE, "%s.%s: %s failed in the library that runs it", p->plan->graph->name,
+                       p->plan->graph->ops[i].scope, uc_op_info_of(l.kind)->name);
     if (timed && options->on_timing) options->on_timing(options->user, p->plan, i, now() - start);
     return checked ? compare_with_reference(p, i, &l, err) : UNCLIP_OK;
 }
@@ -208,10 +210,8 @@ static unclip_status run(uc_program *p, int phase, const uc_step *step, unclip_e
     if (phase < 0 || phase >= plan->graph->phase_count)
         return uc_fail(err, UNCLIP_ERR_INTERNAL, "%s has no phase %d", plan->graph->name, phase);
     unclip_status status = UNCLIP_OK;
-    if (p->backend->enter) p->backend->enter(p->backend);
     for (int32_t i = plan->phase_begin[phase]; !status && i < plan->phase_begin[phase + 1]; i++)
         status = run_op(p, i, step, err);
-    if (p->backend->leave) p->backend->leave(p->backend);
     return status;
 }
 

@@ -7,7 +7,7 @@
 
 /* How one launch is executed. prepared is what the backend made of its weight, or NULL. */
 typedef struct uc_host_kernel {
-    void (*run)(const uc_launch *launch, const void *prepared);
+    bool (*run)(const uc_launch *launch, const void *prepared); /* false when a library failed */
     const void *prepared;
 } uc_host_kernel;
 
@@ -16,11 +16,7 @@ struct uc_host_backend {
     uc_backend base; /* first, so that a uc_backend * is one of these */
     uc_layout (*layout)(const void *self, const uc_graph *graph, const uc_op *op);
     size_t (*scratch)(const void *self, const uc_launch *launch); /* launch->threads is set */
-    unclip_status (*choose)(uc_host_backend *self, const uc_launch *launch, const uc_op *op, const uc_graph *graph,
-                            uc_host_kernel *kernel, unclip_error *err);
-    /* Around the launches of one run; either may be NULL. */
-    void (*enter)(uc_host_backend *self);
-    void (*leave)(uc_host_backend *self);
+    unclip_status (*choose)(uc_host_backend *self, const uc_launch *launch, uc_host_kernel *kernel, unclip_error *err);
 };
 
 /* Fills in base's functions except close and supports, and the options; threads 0 becomes the number of processors. */

@@ -4,9 +4,10 @@
 
 #include <stdlib.h>
 
-static void run_kernel(const uc_launch *launch, const void *prepared) {
+static bool run_kernel(const uc_launch *launch, const void *prepared) {
     (void)prepared;
     uc_ref_kernel(launch->kind)(launch);
+    return true;
 }
 
 static uc_layout layout(const void *self, const uc_graph *graph, const uc_op *op) {
@@ -19,9 +20,8 @@ static size_t scratch(const void *self, const uc_launch *launch) {
     return 0;
 }
 
-static unclip_status choose(uc_host_backend *self, const uc_launch *launch, const uc_op *op, const uc_graph *graph,
-                            uc_host_kernel *kernel, unclip_error *err) {
-    (void)self, (void)launch, (void)op, (void)graph, (void)err;
+static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_host_kernel *kernel, unclip_error *err) {
+    (void)self, (void)launch, (void)err;
     kernel->run = run_kernel;
     return UNCLIP_OK;
 }

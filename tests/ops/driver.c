@@ -166,14 +166,27 @@ static bool matches_reference(const op_data *d, const outputs *result, char *tex
     return good;
 }
 
-static bool threads_agree(const op_data *d, const op_way *way, void *prepared, const outputs *single, char *text) {
+/* Prepared anew each time: a library may choose its kernels by the number of threads. */
+static void *prepare_for(const op_data *d, const op_way *way, int threads, bool *skipped) {
+    uc_launch l = d->launch;
+    l.threads = threads;
+    for (int k = 0; k < UC_MAX_OUTPUTS; k++)
+        l.out[k] = (uc_view){ .dtype = d->c.out_type, .layout = d->c.layout, .shape = d->c.out[k] };
+    *skipped = false;
+    return way->prepare ? way->prepare(way, &l, skipped) : NULL;
+}
+
+static bool threads_agree(const op_data *d, const op_way *way, const outputs *single, char *text) {
     bool good = true;
-    for (int threads = 2; threads <= 3 && good; threads++) {
+    for (int threads = 2; threads <= 5 && good; threads++) {
+        bool skipped;
+        void *prepared = prepare_for(d, way, threads, &skipped);
         outputs other = run_way(d, way, threads, prepared);
         for (int k = 0; k < UC_MAX_OUTPUTS && good; k++)
             if (other.view[k].data) good = same_bytes(&single->view[k], &other.view[k], 0);
         if (!good) snprintf(text, UC_DIFFERENCE_TEXT, "%d threads give other bytes than 1", threads);
         free_outputs(&other);
+        if (way->finish) way->finish(way, prepared);
     }
     return good;
 }
@@ -184,8 +197,8 @@ static bool batch_agrees(const op_data *d, const op_way *way, const outputs *all
     for (int64_t i = 0; i < n && good && d->c.batched && n > 1; i += n - 1) {
         op_data one;
         one_image(&one, d, i);
-        bool skipped = false;
-        void *prepared = way->prepare ? way->prepare(way, &one.launch, &skipped) : NULL;
+        bool skipped;
+        void *prepared = prepare_for(&one, way, 1, &skipped);
         outputs alone = run_way(&one, way, 1, prepared);
         for (int k = 0; k < UC_MAX_OUTPUTS && good; k++)
             if (alone.view[k].data) good = same_bytes(&alone.view[k], &all->view[k], i);
@@ -200,13 +213,12 @@ static bool batch_agrees(const op_data *d, const op_way *way, const outputs *all
 bool op_check(const op_case *c, const op_way *way, uint64_t seed, char message[OP_MESSAGE]) {
     op_data d;
     op_data_fill(&d, c, seed);
-    bool skipped = false;
-    void *prepared = way->prepare ? way->prepare(way, &d.launch, &skipped) : NULL;
-    bool good = true;
+    bool skipped, good = true;
+    void *prepared = prepare_for(&d, way, 1, &skipped);
     if (!skipped) {
         char text[UC_DIFFERENCE_TEXT] = "";
         outputs single = run_way(&d, way, 1, prepared);
-        good = matches_reference(&d, &single, text) && threads_agree(&d, way, prepared, &single, text) &&
+        good = matches_reference(&d, &single, text) && threads_agree(&d, way, &single, text) &&
                batch_agrees(&d, way, &single, text);
         if (!good)
             snprintf(message, OP_MESSAGE, "%s [%s] by %s, seed %llu: %s\nrerun: UC_CASE='%s' test_ops --filter 'ops/%s'",

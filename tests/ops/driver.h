@@ -15,8 +15,8 @@ typedef struct op_data {
 void op_data_fill(op_data *d, const op_case *c, uint64_t seed);
 void op_data_free(op_data *d);
 
-/* A way to execute launches. prepare may be NULL; it gets the launch without outputs and returns what run wants, or
- * NULL when this way cannot do the case (then skipped is set). */
+/* A way to execute launches. prepare may be NULL; it gets the launch without the outputs' memory and returns what run
+ * wants, or sets skipped when this way cannot do the case. */
 typedef struct op_way {
     const char *name;
     size_t (*scratch)(const struct op_way *way, const uc_launch *launch, void *prepared);

@@ -7,6 +7,7 @@
 #include "driver.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/onednn.h"
 
 /* ---- plain C ----------------------------------------------------------------------------------------------------- */
 
@@ -45,6 +46,45 @@ static void packed_finish(const op_way *way, void *prepared) {
     free(prepared);
 }
 
+/* ---- oneDNN ------------------------------------------------------------------------------------------------------ */
+
+typedef struct library {
+    uc_onednn *dnn;
+    const uc_onednn_op *op;
+    const uc_onednn_shape *shape;
+} library;
+
+static void library_finish(const op_way *way, void *prepared) {
+    (void)way;
+    uc_onednn_free(((library *)prepared)->dnn);
+    free(prepared);
+}
+
+static void *library_prepare(const op_way *way, const uc_launch *l, bool *skipped) {
+    library *p = calloc(1, sizeof *p);
+    p->dnn = uc_onednn_new(l->threads);
+    p->shape = p->dnn ? uc_onednn_shape_of(p->dnn, l) : NULL;
+    *skipped = !p->shape;
+    if (p->shape) {
+        p->op = uc_onednn_prepare(p->dnn, p->shape, l);
+        cr_assert(p->op, "oneDNN did not take the weights");
+        return p;
+    }
+    library_finish(way, p);
+    return NULL;
+}
+
+static size_t library_scratch(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way, (void)l;
+    return uc_onednn_scratch(((library *)prepared)->shape);
+}
+
+static void library_run(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way;
+    cr_assert(uc_onednn_run(((library *)prepared)->op, l), "oneDNN failed in %s",
+              uc_onednn_implementation(((library *)prepared)->shape));
+}
+
 /* ---- the tests --------------------------------------------------------------------------------------------------- */
 
 static void check_all(uc_op_kind kind, const op_way *way) {
@@ -68,6 +108,9 @@ static void check_operation(uc_op_kind kind) {
     const op_way packed = { .name = "prepared weights", .scratch = packed_scratch, .prepare = packed_prepare,
                             .run = packed_run, .finish = packed_finish };
     check_all(kind, &packed);
+    const op_way onednn = { .name = "oneDNN", .scratch = library_scratch, .prepare = library_prepare,
+                            .run = library_run, .finish = library_finish };
+    check_all(kind, &onednn);
 }
 
 #define UC_OP(name, inputs, atol, rtol, what) \
