@@ -252,7 +252,7 @@ Test(ref_attention, causal) {
     }
 }
 
-/* Weights sum to one; context keys are further keys in front; heads are separate attentions. */
+/* Weights sum to one, and a single key has all of it; context keys are further keys in front. */
 Test(ref_attention, laws) {
     enum { B = 2, T = 3, S = 4, S0 = 2, HEADS = 2, D = 70, C = HEADS * D };
     const uc_view q = case_random(UC_F32, UC_PLAIN, UC_SHAPE3(B, T, C), 1);
@@ -281,6 +281,13 @@ Test(ref_attention, laws) {
     }
     const uc_view parts = case_run(split, q.shape);
     expect_same(&parts, &whole, 0, "context and self keys");
+
+    const uc_view k1 = case_random(UC_F32, UC_PLAIN, UC_SHAPE3(B, 1, C), 5);
+    const uc_view v1 = case_random(UC_F32, UC_PLAIN, UC_SHAPE3(B, 1, C), 6);
+    const uc_view single = case_run(attention(q, k1, v1, HEADS, 3), q.shape);
+    for (int64_t i = 0; i < uc_shape_count(q.shape); i++)
+        cr_assert_eq(case_get(&single, i), case_get(&v1, i / (T * C) * C + i % C), "one key, element %lld",
+                     (long long)i);
 
     uc_view ones = case_view(UC_F32, UC_PLAIN, v.shape);
     for (int64_t i = 0; i < uc_shape_count(v.shape); i++) case_set(&ones, i, i % C < D ? 1 : -2);

@@ -6,12 +6,15 @@
 
 #include <jansson.h>
 
+/* A part of units.json, to be given back with json_decref. */
 static json_t *units(const char *part) {
     json_error_t error;
     json_t *root = json_load_file(UC_TEST_DATA "/goldens/unit/units.json", 0, &error);
     cr_assert_not_null(root, "units.json: %s", error.text);
     json_t *found = json_object_get(root, part);
     cr_assert_not_null(found, "units.json has no %s", part);
+    json_incref(found);
+    json_decref(root);
     return found;
 }
 
@@ -97,8 +100,7 @@ Test(sampling_goldens, timesteps_are_equal) {
 static void run_step(const uc_sampler_plan *plan, int index, uc_shape shape, float *x, float *x0, float *prediction,
                      bool has_variance, const float *noise) {
     uc_launch l = { .kind = UC_OP_noise_step, .step = &plan->steps[index], .threads = 1 };
-    l.attrs.noise_step =
-        (uc_noise_attrs){ .prediction = plan->prediction, .learned_variance = plan->learned_variance };
+    l.attrs.noise_step = (uc_noise_attrs){ .prediction = plan->prediction, .learned_variance = plan->learned_variance };
     uc_shape wide = shape;
     if (has_variance) wide.dim[1] *= 2;
     l.in[UC_NOISE_X] = l.out[0] = (uc_view){ .shape = shape, .data = x };
@@ -165,6 +167,7 @@ Test(sampling_goldens, unclip_steps) {
     json_array_foreach(list, i, entry) check_unclip_step(&file, entry, &checked);
     /* no number of steps has the jumps 999 to 958 and 487 to 416 */
     cr_assert_eq(checked, 9 * 12, "%d steps of %zu were compared", checked, i);
+    json_decref(list);
     golden_close(&file);
 }
 
@@ -222,7 +225,8 @@ static void toy_model(const float *x, float t, int count, float *prediction) {
     }
 }
 
-static void check_run(const golden_file *file, const char *name, const json_t *entry, const uc_scheduler_config *config) {
+static void check_run(const golden_file *file, const char *name, const json_t *entry,
+                      const uc_scheduler_config *config) {
     enum { STEPS = 10, COUNT = 12 };
     const json_t *step = json_object_get(entry, "step");
     const bool ddim = !strcmp(text_of(entry, "class", ""), "DDIMScheduler");
@@ -231,7 +235,8 @@ static void check_run(const golden_file *file, const char *name, const json_t *e
                                               .steps = STEPS,
                                               .eta = (float)json_number_value(json_object_get(step, "eta")) });
     float *x = golden_floats(golden_get(file, "start")), *noise = golden_floats(golden_get(file, "noise"));
-    float *timesteps = golden_floats(tensor(file, name, "timesteps")), *path = golden_floats(tensor(file, name, "path"));
+    float *timesteps = golden_floats(tensor(file, name, "timesteps")),
+          *path = golden_floats(tensor(file, name, "path"));
     float x0[COUNT] = { 0 }, prediction[2 * COUNT];
     cr_assert_eq(plan->count, STEPS, "%s", name);
     for (int i = 0; i < STEPS; i++) {
@@ -267,5 +272,6 @@ Test(sampling_goldens, runs) {
     /* per beta schedule: a fixed large variance, and solvers of order 1, order 3 and by Heun */
     cr_assert_eq(left_out, 2 * 4, "%d runs were left out", left_out);
     cr_assert_geq(checked, 50, "only %d runs were compared", checked);
+    json_decref(list);
     golden_close(&file);
 }

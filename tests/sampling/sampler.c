@@ -247,8 +247,9 @@ Test(sampling_sampler, analytic_variance_is_exact_for_normal_data) {
  * adds at most what data within the clamp can vary by. */
 Test(sampling_sampler, analytic_variance_has_its_bounds) {
     static float gamma[1000];
-    const uc_scheduler_config config = karlo_config();
+    uc_scheduler_config config = karlo_config();
     uc_sampler_plan *ddpm = plan_of(&config, (uc_sampler_request){ .sampler = UNCLIP_SAMPLER_DDPM, .steps = 25 });
+    config.clip = 3;
     for (int g = 0; g < 3; g++) {
         for (int t = 0; t < 1000; t++) gamma[t] = (const float[]){ 1, 2, 0 }[g];
         uc_sampler_plan *plan =
@@ -258,9 +259,9 @@ Test(sampling_sampler, analytic_variance_has_its_bounds) {
             cr_assert_eq(s->c_x0, d->c_x0);
             cr_assert_eq(s->c_x, d->c_x);
             if (g < 2) assert_near(s->sigma, d->sigma, 2e-6, "step %d", i);
-            /* c_x0 squared is the weight of the data's variance; at gamma 0 that is min(beta_bar / alpha_bar, 1) */
+            /* c_x0 squared weighs the data's variance; at gamma 0 that is min(beta_bar / alpha_bar, clip squared) */
             const double b = (double)s->sqrt_beta_bar, a = (double)s->sqrt_alpha_bar, weight = (double)s->c_x0;
-            const double most = fmin(b * b / (a * a), 1);
+            const double most = fmin(b * b / (a * a), 9);
             if (g == 2)
                 assert_near((double)s->sigma * (double)s->sigma,
                             (double)d->sigma * (double)d->sigma + weight * weight * most, 1e-5, "step %d", i);
@@ -378,5 +379,9 @@ Test(sampling_sampler, refusals) {
     expect_refusal(&config, (uc_sampler_request){ .steps = 5 }, UNCLIP_ERR_UNSUPPORTED, "rescale_betas_zero_snr");
     config.prediction = UC_PREDICT_V;
     uc_sampler_plan_free(plan_of(&config, (uc_sampler_request){ .steps = 5 }));
+    config.prediction = UC_PREDICT_EPSILON; /* diffusers' DPM-Solver starts a little below pure noise */
+    uc_sampler_plan *plan = plan_of(&config, (uc_sampler_request){ .steps = 5, .sampler = UNCLIP_SAMPLER_DPMPP_2M });
+    assert_near(plan->steps[0].sqrt_alpha_bar * 0x1p12f, 1, 1e-6, "the first step");
+    uc_sampler_plan_free(plan);
     uc_sampler_plan_free(NULL);
 }

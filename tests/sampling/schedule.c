@@ -131,6 +131,23 @@ Test(sampling_timesteps, spacings_of_diffusers) {
     EXPECT_LIST(&config, UC_GRID_MULTISTEP, 4, NULL, 999, 749, 499, 249);
 }
 
+/* numpy.arange steps by (start + step) - start, which decides where a step ends on a half. */
+Test(sampling_timesteps, trailing_steps_as_arange) {
+    const uc_scheduler_config config = linear_config(UC_SCHEDULER_DDPM, UC_SPACING_TRAILING);
+    static const int cases[][3] = {
+        { 48, 3, 936 }, { 48, 15, 686 }, { 96, 18, 812 }, { 240, 9, 962 }, { 720, 9, 986 }
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unclip_error err = { 0 };
+        uc_timesteps t;
+        cr_assert_eq(timesteps_of(&t, &config, UC_GRID_ANCESTRAL, cases[i][0], NULL, &err), UNCLIP_OK, "%s",
+                     err.message);
+        cr_assert_eq(t.at[cases[i][1]], cases[i][2], "%d steps: timestep %d is %d, not %d", cases[i][0], cases[i][1],
+                     t.at[cases[i][1]], cases[i][2]);
+        free(t.at);
+    }
+}
+
 /* lambda falls below -5.1 at the noisiest end of the cosine schedule, which DPM-Solver then leaves out. */
 Test(sampling_timesteps, clipped_lambda) {
     uc_scheduler_config config = linear_config(UC_SCHEDULER_DPMSOLVER_MULTISTEP, UC_SPACING_LINSPACE);
@@ -166,6 +183,8 @@ Test(sampling_timesteps, respacing) {
                 311, 288, 266, 244, 222, 200, 199, 177, 155, 133, 111, 88, 66, 44, 22, 0);
     EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 0, "fast27", 997, 800, 799, 600, 599, 500, 400, 399, 377, 355, 333, 311,
                 288, 266, 244, 222, 200, 199, 177, 155, 133, 111, 88, 66, 44, 22, 0);
+    /* 124.5 is rounded to the even 124 */
+    EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 0, "3,3,3,3", 999, 874, 750, 749, 624, 500, 499, 374, 250, 249, 124, 0);
     EXPECT_LIST(&config, UC_GRID_MULTISTEP, 0, "ddim5", 800, 600, 400, 200, 0);
     EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 0, "4", 999, 666, 333, 0);
     EXPECT_LIST(&config, UC_GRID_ANCESTRAL, 0, "1", 0);
