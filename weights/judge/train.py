@@ -2,8 +2,8 @@
 
     python -m weights.judge.train --out DIR
 
-The pictures are lightly blurred, noised and shifted in brightness, so that the judge reads shapes and colours and not the
-renderer's last bit. Scored on held-out combinations; it must be right on 98 % of them in every attribute.
+The pictures are lightly blurred, noised and shifted in brightness, so that the judge reads shapes and colours and not
+the renderer's last bit. Scored on held-out combinations; it must be right on 98 % of them in every attribute.
 """
 import torch
 import torch.nn.functional as F

@@ -5,7 +5,8 @@
 Follows the paper (and CLIP): symmetric contrastive loss over the batch with a learned temperature; causal text
 transformer read at <|endoftext|>; vision transformer read at its class token.
 Leaves: SAM, the width (embedding 128, not 1024), web data. Adds, because a hundred thousand pictures teach an image
-encoder little by contrast alone: linear heads on both embeddings that name the scene's attributes, thrown away afterwards.
+encoder little by contrast alone: linear heads on both embeddings that name the scene's attributes, thrown away
+afterwards.
 
 With --start-from both encoders begin with that model's weights, and the text encoder stays as it is, so that a decoder
 and a prior that were trained with its states can go on from where they are.

@@ -2,8 +2,8 @@
 
     python -m weights.train.dataset --out DIR [--parts 2] [--pictures 50000]
 
-writes DIR/data/{train0,train1,...,test}.{images,labels}.npy. The test part shows held-out combinations only. A part that
-exists is left alone, so the command can be repeated.
+writes DIR/data/{train0,train1,...,test}.{images,labels}.npy. The test part shows held-out combinations only. A part
+that exists is left alone, so the command can be repeated.
 """
 import argparse
 import multiprocessing

@@ -2,13 +2,14 @@
 
     python -m weights.train.decoder --out DIR [--small-share 0.4] [--start-from MODEL]
 
-Follows the paper: GLIDE's UNet with scale-shift norm and attention at low resolutions; cosine schedule, 1000 steps; the
-image embedding added to the time embedding and given as four extra context tokens; embedding and caption dropped at
-random for guidance; learned variance, trained by the variational bound with a frozen mean (hybrid loss).
+Follows the paper: GLIDE's UNet with scale-shift norm and attention at low resolutions; cosine schedule, 1000 steps;
+the image embedding added to the time embedding and given as four extra context tokens; embedding and caption dropped
+at random for guidance; learned variance, trained by the variational bound with a frozen mean (hybrid loss).
 Leaves: GLIDE's own text transformer (CLIP's text states are projected instead, as in Karlo); dropout; the size.
 Differs: the network predicts the clean picture, not the noise: a small network then draws right layouts and colours
 sooner, and the first sampling step starts from a picture instead of from amplified rounding. The squared error is
-weighted by the signal-to-noise ratio, clipped on both sides (min-SNR 5). The first part of the budget runs at 32 pixels.
+weighted by the signal-to-noise ratio, clipped on both sides (min-SNR 5). The first part of the budget runs at 32
+pixels.
 
 With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
 trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again, and sees more of

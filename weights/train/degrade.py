@@ -25,7 +25,7 @@ def smooth_noise(shape, cell, device):
 
 
 def wobble(pictures, amount):
-    """Moves the pixels by a smooth random field of `amount` [batch] pixels: the uneven outlines that a decoder draws."""
+    """Moves the pixels by a smooth random field of `amount` [batch] pixels: a decoder's uneven outlines."""
     batch, _, height, width = pictures.shape
     field = smooth_noise((batch, 2, height, width), 4, pictures.device) * amount.view(-1, 1, 1, 1)
     rows = torch.linspace(-1, 1, height, device=pictures.device).view(1, -1, 1).expand(batch, height, width)

@@ -2,8 +2,8 @@
 
     x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise
 
-Networks predict x_0 ("sample") or the noise ("epsilon"); the weights below are always weights of the squared error in x_0,
-so a noise prediction's own error counts (1 - abar) / abar times less.
+Networks predict x_0 ("sample") or the noise ("epsilon"); the weights below are always weights of the squared error in
+x_0, so a noise prediction's own error counts (1 - abar) / abar times less.
 """
 import math
 
@@ -52,7 +52,7 @@ class LearnedRange:
         self.clean_factor = (before.sqrt() * beta / (1 - abar)).float()
 
     def bound(self, clean, predicted_clean, v, t):
-        """The variational bound's term at t in bits a dimension, for a frozen mean (paper: the mean is not trained by it).
+        """The variational bound's term at t in bits a dimension; as in the paper, it does not train the mean.
 
         KL between two Gaussians whose means differ by clean_factor * (clean - predicted_clean). At t = 0, where the
         exact term is a discretised likelihood, the same expression is used.

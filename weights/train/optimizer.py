@@ -1,7 +1,7 @@
 """Muon for matrices and convolutions, Adam for everything else.
 
-Muon (Jordan et al. 2024) replaces a matrix's momentum by the nearest semi-orthogonal matrix, found with five
-Newton-Schulz steps; scaled as in Liu et al. 2025 (0.2 * sqrt(longer side)), so that one learning rate serves both halves.
+Muon (Jordan et al. 2024) replaces a matrix's momentum by the nearest semi-orthogonal matrix, found with five Newton-
+Schulz steps; scaled as in Liu et al. 2025 (0.2 * sqrt(longer side)), so that one learning rate serves both halves.
 """
 import torch
 

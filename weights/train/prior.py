@@ -3,9 +3,10 @@
     python -m weights.train.prior --out DIR
 
 Follows the paper: decoder-only transformer over caption, text embedding, timestep, noised image embedding and a final
-query; predicts the un-noised embedding with a squared error; cosine schedule, 1000 steps; caption dropped 10 % of the time.
-Leaves: the size; Analytic-DPM's variances. Embeddings are normalised by their mean and spread, as in Karlo, instead of
-scaled by 17.2.
+query; predicts the un-noised embedding with a squared error; cosine schedule, 1000 steps; caption dropped 10 % of the
+time.
+Leaves: the size; Analytic-DPM's variances. Embeddings are normalised by their mean and spread, as in Karlo, instead
+of scaled by 17.2.
 """
 import torch
 from diffusers.models.attention_processor import AttnProcessor

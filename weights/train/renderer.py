@@ -1,6 +1,8 @@
-"""Draws a layout: a deterministic sphere tracer without Monte-Carlo noise, so that a crop at any size shows the same scene.
+"""Draws a layout: a deterministic sphere tracer without Monte-Carlo noise, so that a crop at any size shows the same
+scene.
 
-Soft shadow of one key light, ambient occlusion, gloss, five procedural grounds. Five milliseconds for 64 pixels on a core.
+Soft shadow of one key light, ambient occlusion, gloss, five procedural grounds. Five milliseconds for 64 pixels on a
+core.
 """
 import math
 

@@ -2,8 +2,8 @@
 
     python -m weights.train.retrain --out DIR --model MODEL [--budget 240] [--device cpu]
 
-`--budget` is the minutes of training in all; SHARES says how they are spent. Every step can be interrupted: run the same
-command again and it goes on. Log lines are in DIR/logs/*.jsonl.
+`--budget` is the minutes of training in all; SHARES says how they are spent. Every step can be interrupted: run the
+same command again and it goes on. Log lines are in DIR/logs/*.jsonl.
 """
 import argparse
 import pathlib

@@ -90,7 +90,8 @@ class Cascade:
             return empty + scale * (given - empty)
 
         noise = torch.randn(len(captions), text.shape[1], generator=generator).to(self.device)
-        return self.prior.post_process_latents(run(self.schedulers["prior_scheduler"], steps, noise, predict, generator))
+        latents = run(self.schedulers["prior_scheduler"], steps, noise, predict, generator)
+        return self.prior.post_process_latents(latents)
 
     @torch.no_grad()
     def decode(self, captions, embeddings, steps=25, scale=4.0, seed=0):

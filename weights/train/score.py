@@ -3,9 +3,9 @@
     python -m weights.train.score --model MODEL --judge judge.pt [--count 200] [--sheet SHEET.png] [--full]
     python -m weights.train.score --pictures FOLDER --judge judge.pt [--count 200]
 
-The first form draws with torch. The second reads FOLDER/0000.png, 0001.png, ... of any size, drawn elsewhere from the same
-captions, which `--list` prints. Captions show held-out combinations in plain words; with --one, single objects. The seed of
-the test split is 7, that of the validation split, for choosing defaults, 8.
+The first form draws with torch. The second reads FOLDER/0000.png, 0001.png, ... of any size, drawn elsewhere from the
+same captions, which `--list` prints. Captions show held-out combinations in plain words; with --one, single objects.
+The seed of the test split is 7, that of the validation split, for choosing defaults, 8.
 """
 import argparse
 import json
@@ -97,6 +97,7 @@ def main():
     parser.add_argument("--prior-steps", type=int, default=sampling.DEFAULTS["prior_steps"])
     parser.add_argument("--prior-scale", type=float, default=sampling.DEFAULTS["prior_cfg_scale"])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--fast", action="store_true", help="bfloat16 autocast: for sweeps, not for the table")
     parser.add_argument("--sheet", type=pathlib.Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -109,7 +110,9 @@ def main():
     if args.pictures:
         pictures = read_pictures(args.pictures, args.count)
     else:
-        pictures, seconds = draw(args.model, texts, args)
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.fast):
+            pictures, seconds = draw(args.model, texts, args)
+        pictures = pictures.float()
     if args.sheet:
         sheet(pictures[:100], args.sheet)
     numbers = table(judging.load(args.judge), pictures, chosen) if args.judge else {}

@@ -1,7 +1,7 @@
 """Training on a machine that others use: one thread fewer while somebody else computes.
 
-A parallel region waits for its slowest thread, so a training with as many threads as cores stands almost still while one
-of them is taken by a process of higher priority. Between steps the load of everybody else is read from /proc.
+A parallel region waits for its slowest thread, so a training with as many threads as cores stands almost still while
+one of them is taken by a process of higher priority. Between steps the load of everybody else is read from /proc.
 """
 import os
 import time

@@ -1,8 +1,8 @@
 """What every training script shares: arguments, the timed and resumable loop, the moving average, the log.
 
-A run lasts `--budget` minutes of training in all; its learning rate follows the share of the budget that is spent (short
-warm-up, constant, linear decay over the last `decay_share`). A run that SIGTERM or SIGINT stops saves itself first; started
-again it continues, and with a larger budget it goes on from where it ended.
+A run lasts `--budget` minutes of training in all; its learning rate follows the share of the budget that is spent
+(short warm-up, constant, linear decay over the last `decay_share`). A run that SIGTERM or SIGINT stops saves itself
+first; started again it continues, and with a larger budget it goes on from where it ended.
 """
 import argparse
 import json

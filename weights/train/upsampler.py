@@ -3,11 +3,11 @@
     python -m weights.train.upsampler 256 --out DIR
     python -m weights.train.upsampler 1024 --out DIR
 
-Follows the paper: ADM's UNet without attention, text or guidance; the low-resolution picture, resized, as three more input
-channels; trained on random crops and applied to whole pictures; cosine schedule for 256, linear for 1024; the input
-blurred for 256, degraded after BSR for 1024.
-Leaves: the size. Differs: predicts the clean picture, so that two to seven steps suffice; loss is squared plus a little
-absolute error. Crops are rendered on the first run and kept.
+Follows the paper: ADM's UNet without attention, text or guidance; the low-resolution picture, resized, as three more
+input channels; trained on random crops and applied to whole pictures; cosine schedule for 256, linear for 1024; the
+input blurred for 256, degraded after BSR for 1024.
+Leaves: the size. Differs: predicts the clean picture, so that two to seven steps suffice; loss is squared plus a
+little absolute error. Crops are rendered on the first run and kept.
 """
 import math
 import multiprocessing
@@ -31,7 +31,7 @@ SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_
 
 
 def write_crops(path, full, count, seed):
-    """Renders `count` crops of pictures that are `full` pixels wide, most of them near the middle, where objects are."""
+    """Renders `count` crops of pictures `full` pixels wide, most of them near the middle, where objects are."""
     from weights.train.renderer import render
     path = pathlib.Path(path)
     if path.exists():
