@@ -113,6 +113,9 @@ typedef enum uc_prediction { UC_PREDICT_EPSILON, UC_PREDICT_SAMPLE, UC_PREDICT_V
  *                   the CONDITIONAL rows of prediction (never guided)
  *          else:    sigma
  *   x'   = mean + sd * noise                                 when add_noise, else mean
+ *
+ * m and x0 are rounded to float after each operation, in this order and without fused multiply-add, in every kernel and
+ * in ref: near the noisy end sqrt_alpha_bar is 5e-5, so that a last bit of x - sqrt_beta_bar * m is a visible piece of x0.
  */
 typedef struct uc_step {
     int32_t index;          /* which step of the run, from 0 */

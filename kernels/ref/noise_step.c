@@ -16,22 +16,25 @@ typedef struct element {
     int64_t channels, inner; /* an image is [channels, inner] */
 } element;
 
+/* Up to x0 the reference rounds to float after each operation, as ops.h says. */
+
 /* The prediction's channel half `half` (0: the prediction, 1: the variance), in row `row` of its batch. */
 static double predicted(const element *e, int64_t row, int64_t half) {
     const uc_view *p = &e->launch->in[UC_NOISE_PREDICTION];
     return uc_ref_load(p, row * p->shape.dim[1] * e->inner + half * e->channels * e->inner + e->i);
 }
 
-static double guided_prediction(const element *e) {
-    if (!e->launch->attrs.noise_step.guided) return predicted(e, e->n, 0);
-    const double u = predicted(e, e->n, 0), c = predicted(e, e->batch + e->n, 0);
-    return u + (double)e->launch->step->guidance * (c - u);
+static float guided_prediction(const element *e) {
+    const float u = (float)predicted(e, e->n, 0);
+    if (!e->launch->attrs.noise_step.guided) return u;
+    const float c = (float)predicted(e, e->batch + e->n, 0);
+    return u + e->launch->step->guidance * (c - u);
 }
 
-static double clean_sample(const element *e, double x, double m) {
+static float clean_sample(const element *e, float x, float m) {
     const uc_step *step = e->launch->step;
-    const double a = (double)step->sqrt_alpha_bar, b = (double)step->sqrt_beta_bar, clip = (double)step->clip;
-    double x0 = m;
+    const float a = step->sqrt_alpha_bar, b = step->sqrt_beta_bar, clip = step->clip;
+    float x0 = m;
     if (e->launch->attrs.noise_step.prediction == UC_PREDICT_EPSILON) x0 = (x - b * m) / a;
     if (e->launch->attrs.noise_step.prediction == UC_PREDICT_V) x0 = a * x - b * m;
     if (!(clip > 0)) return x0;
@@ -58,14 +61,14 @@ static void update(const element *e) {
     const uc_step *step = e->launch->step;
     const uc_view *x_out = &e->launch->out[0], *x0_out = &e->launch->out[1];
     const int64_t at = e->n * e->channels * e->inner + e->i;
-    const double x = uc_ref_load(&e->launch->in[UC_NOISE_X], at);
-    const double m = guided_prediction(e), x0 = clean_sample(e, x, m);
-    double next = (double)step->c_x0 * x0 + (double)step->c_x * x + (double)step->c_pred * m;
+    const float x = (float)uc_ref_load(&e->launch->in[UC_NOISE_X], at);
+    const float m = guided_prediction(e), x0 = clean_sample(e, x, m);
+    double next = (double)step->c_x0 * (double)x0 + (double)step->c_x * (double)x + (double)step->c_pred * (double)m;
     /* the first step has no x0 before it, and whatever lies there must not matter */
     if (step->c_old != 0) next += (double)step->c_old * uc_ref_load(&e->launch->in[UC_NOISE_X0], at);
     if (step->add_noise) next += standard_deviation(e) * noise(e);
     uc_ref_store(x_out, at, next);
-    uc_ref_store(x0_out, at, x0);
+    uc_ref_store(x0_out, at, (double)x0);
 }
 
 void uc_ref_noise_step(const uc_launch *launch) {
