@@ -1,11 +1,25 @@
 /* png_pixels.c - pixels -> PNG without texts, by stb_image_write where it is installed, else by libpng. stb's functions
- * are static here: no symbol of theirs leaves this file. */
+ * are static here: no symbol of theirs leaves this file. stb chooses the row filters; its compressor, which does not
+ * survive a failed allocation, is replaced by zlib's. */
 #include "png_pixels.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #ifdef UC_HAVE_STB
+
+#include <zlib.h>
+
+static unsigned char *deflate_all(unsigned char *data, int size, int *out_size, int quality) {
+    uLongf length = compressBound((uLong)size);
+    unsigned char *out = malloc(length);
+    if (out && compress2(out, &length, data, (uLong)size, quality) != Z_OK) {
+        free(out);
+        out = NULL;
+    }
+    *out_size = (int)length;
+    return out;
+}
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -15,6 +29,8 @@
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
+#define STBIW_ZLIB_COMPRESS deflate_all
+#define STBIW_ASSERT(condition) ((void)0)
 #include <stb/stb_image_write.h>
 #pragma GCC diagnostic pop
 
