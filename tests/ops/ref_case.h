@@ -22,18 +22,22 @@ static inline int64_t case_offset(const uc_view *v, int64_t i) {
 static inline double case_get(const uc_view *v, int64_t i) { return uc_get(v->data, v->dtype, case_offset(v, i)); }
 static inline void case_set(const uc_view *v, int64_t i, double x) { uc_set(v->data, v->dtype, case_offset(v, i), x); }
 
-/* Memory full of NaN: an element that a kernel does not write shows. It lives as long as the test's process, and is
- * listed here so that a search for leaks finds it. */
+/* A link in the list of all operands, in front of its numbers. */
+typedef struct case_block {
+    _Alignas(64) struct case_block *next;
+} case_block;
+
+/* Memory full of NaN: an element that a kernel does not write shows. It lives as long as the test's process; the list
+ * keeps a search for leaks from reporting it. */
 static inline uc_view case_view(uc_dtype dtype, uc_layout layout, uc_shape shape) {
+    static case_block *newest;
     const size_t bytes = (size_t)uc_shape_count(shape) * uc_dtype_size(dtype);
-    uc_view v = { .dtype = dtype, .layout = layout, .shape = shape, .data = malloc(bytes ? bytes : 1) };
-    static void *volatile all[4096];
-    static int count;
-    cr_assert_not_null(v.data);
-    cr_assert_lt(count, 4096);
-    all[count++] = v.data;
-    memset(v.data, 0xff, bytes);
-    return v;
+    case_block *block = aligned_alloc(64, sizeof *block + (bytes + 63) / 64 * 64);
+    cr_assert_not_null(block);
+    block->next = newest;
+    newest = block;
+    memset(block + 1, 0xff, bytes);
+    return (uc_view){ .dtype = dtype, .layout = layout, .shape = shape, .data = block + 1 };
 }
 
 static inline uc_view case_values(uc_shape shape, const double *values) {
