@@ -240,7 +240,10 @@ def write_cases(pipeline, cases, out_dir, sr1024):
         u8_distance = (single["image_u8"].int() - double["image_u8"].int()).abs()
         entry["u8_distance_to_f64"] = {"max": int(u8_distance.max()), "mean": float(u8_distance.float().mean())}
         if sr1024 and name == "main":
-            write_third_stage(sr1024, single, settings, out_dir, entry)
+            third, distances = run_third_stage(sr1024, single, double, settings["seed"])
+            write_third_stage(third, out_dir)
+            entry["super_res_1024_steps"] = SR1024_STEPS
+            entry["f32_minus_f64"].update(distances)
         keep = {
             "full": list(single),
             "stages": [key for key in single if not key.startswith(("super_res", "upscaled"))],
@@ -257,18 +260,24 @@ def write_cases(pipeline, cases, out_dir, sr1024):
 def third_stage(network, scheduler, image, steps, generator):
     """The 256 -> 1024 stage, run as UnCLIPPipeline runs its 64 -> 256 stage; one network takes every step."""
     scheduler.set_timesteps(steps)
-    size = network.config.sample_size
-    noise = torch.randn((image.shape[0], 3, size, size), generator=generator)
-    latents, draws, outputs = noise, [], []
+    size, noise = network.config.sample_size, Noise().install()
+    latents = noise((image.shape[0], 3, size, size), generator=generator, dtype=image.dtype)
     condition = F.interpolate(
         image.clamp(-1, 1), size=[size, size], mode="bicubic", align_corners=False, antialias=True
     )
+    outputs = []
     for i, t in enumerate(scheduler.timesteps):
-        output = network(torch.cat([latents, condition], dim=1), t).sample
+        outputs.append(network.to(image.dtype)(torch.cat([latents, condition], dim=1), t).sample)
         previous = scheduler.timesteps[i + 1] if i + 1 < len(scheduler.timesteps) else None
-        latents = scheduler.step(output, t, latents, prev_timestep=previous, generator=generator).prev_sample
-        outputs.append(output)
-    return noise, condition, outputs, latents
+        latents = scheduler.step(
+            outputs[-1], t, latents, prev_timestep=previous, generator=generator
+        ).prev_sample
+    return {
+        "super_res_1024_timesteps": scheduler.timesteps,
+        "upscaled_1024": condition,
+        "super_res_1024_first_output": outputs[0],
+        "super_res_1024_final": latents,
+    }
 
 
 def after_draws(tensors, seed):
@@ -282,6 +291,10 @@ def after_draws(tensors, seed):
     return generator
 
 
+def to_picture(latents):
+    return common.to_uint8((latents * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().numpy())
+
+
 def load_third_stage(folder):
     if not os.path.isdir(f"{folder}/super_res_1024"):
         return None
@@ -289,26 +302,22 @@ def load_third_stage(folder):
     return network, UnCLIPScheduler.from_pretrained(f"{folder}/super_res_1024_scheduler")
 
 
-def write_third_stage(sr1024, tensors, settings, out_dir, entry):
-    network, scheduler = sr1024
-    scheduler_module.randn_tensor = randn_tensor
-    generator = after_draws(tensors, settings["seed"])
-    _, condition, outputs, final = third_stage(
-        network, scheduler, tensors["super_res_final"], SR1024_STEPS, generator
-    )
+def run_third_stage(sr1024, single, double, seed):
+    """In float32, and how far that is from float64 all the way."""
+    tensors = third_stage(*sr1024, single["super_res_final"], SR1024_STEPS, after_draws(single, seed))
+    reference = third_stage(*sr1024, double["super_res_final"], SR1024_STEPS, after_draws(single, seed))
+    sr1024[0].to(torch.float32)
+    return tensors, deviations(tensors, reference)
+
+
+def write_third_stage(tensors, out_dir):
     window = slice(16, 48)
-    pixels = common.to_uint8((final * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy())
-    common.save_tensors(
-        f"{out_dir}/main-1024.safetensors",
-        {
-            "super_res_1024_timesteps": scheduler.timesteps,
-            "upscaled_window": condition[:, :, window, window],
-            "super_res_1024_first_output_window": outputs[0][:, :, window, window],
-            "super_res_1024_final_window": final[:, :, window, window],
-        },
-    )
-    common.save_png(f"{out_dir}/main-1024.png", pixels[0])
-    entry["super_res_1024_steps"] = SR1024_STEPS
+    windows = {
+        f"{name}_window": value[:, :, window, window] for name, value in tensors.items() if value.dim() == 4
+    }
+    windows["super_res_1024_timesteps"] = tensors["super_res_1024_timesteps"]
+    common.save_tensors(f"{out_dir}/main-1024.safetensors", windows)
+    common.save_png(f"{out_dir}/main-1024.png", to_picture(tensors["super_res_1024_final"])[0])
 
 
 def write_text(pipeline, out_dir):
