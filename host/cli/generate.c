@@ -106,9 +106,11 @@ static int gather_prompts(run *r, cli_error *err) {
     return cli_fail(err, CLI_USAGE, "nothing to draw: give a prompt (unclip-cuda -p \"a red cube\"); --help says more");
 }
 
+/* A pipe of its own, that is: one that standard error shares is somebody's log. */
 static bool stdout_is_pipe(void) {
-    struct stat about;
-    return fstat(STDOUT_FILENO, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));
+    struct stat about, log;
+    if (fstat(STDOUT_FILENO, &about) != 0 || !(S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode))) return false;
+    return fstat(STDERR_FILENO, &log) != 0 || log.st_ino != about.st_ino || log.st_dev != about.st_dev;
 }
 
 /* Everything that can be refused is refused here, before the model is even read. */

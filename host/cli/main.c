@@ -1,5 +1,7 @@
 /* main.c - unclip-cuda: reads the command line, runs one subcommand, prints the one message of a failure. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "help.h"
@@ -33,7 +35,15 @@ static bool answer_text(const cli_args *args, int argc, int *code, cli_error *er
     return true;
 }
 
+/* OpenMP threads that spin while they wait make a picture eight times slower when something else wants the processor.
+ * The runtime reads its policy when it is loaded, before main, so the program starts itself once more. */
+static void wait_without_spinning(char *argv[]) {
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
+    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0) execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char *argv[]) {
+    wait_without_spinning(argv);
     cli_args args;
     cli_log log;
     cli_error err = { 0 };

@@ -19,8 +19,9 @@ static bool is_model(const char *folder) {
 }
 
 int cli_shipped_model(char **path, const char *program, const char *data_folder, cli_error *err) {
-    /* <prefix>/bin/unclip-cuda, build/<preset>/bin/unclip-cuda */
-    static const char *const beside[] = { "../share/unclip-cuda/solids", "../../../weights/solids" };
+    /* <prefix>/bin/unclip-cuda, then build/bin, build/<preset>/bin and one deeper */
+    static const char *const beside[] = { "../share/unclip-cuda/solids", "../../weights/solids",
+                                          "../../../weights/solids", "../../../../weights/solids" };
     const char *slash = strrchr(program, '/');
     int length = slash ? (int)(slash - program) : 0;
     char place[LONGEST_PATH + 64];
