@@ -57,7 +57,7 @@ CASES = {
         "main": case("a robot reading a book", 11, 7, 6, 4, 2.0, 3.0, keep="full"),
         "plain": case(UNICODE, 12, 3, 5, 2, 1.0, 1.0),
         "pair": case(LONG, 13, 10, 10, 3, 4.0, 8.0, images=2),
-        "batch": case(["a teddy bear", "<|endoftext|> after the end"], 14, 4, 3, 2, 1.5, 2.5),
+        "batch": case(["a teddy bear", "a lamp after the end!"], 14, 4, 3, 2, 1.5, 2.5),
     },
     "tiny-c": {
         "main": case("the quick brown fox", 21, 3, 3, 3, keep="full"),
