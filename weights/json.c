@@ -82,6 +82,7 @@ unclip_status uc_json_load(const char *path, size_t limit, size_t flags, json_t 
     *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | flags, &why);
     free(text);
     if (!*root) {
+        if (json_error_code(&why) == json_error_out_of_memory) return uc_fail_memory(err, size, path);
         if (json_error_code(&why) == json_error_invalid_utf8)
             return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: is not UTF-8 (byte %d)", path, why.position);
         return uc_fail(err, UNCLIP_ERR_MODEL_DATA, "%s: line %d, column %d: %s", path, why.line, why.column,

@@ -77,7 +77,9 @@ static unclip_status read_header(reading *r) {
         json_error_t why;
         r->header = json_loadb(text, used, JSON_REJECT_DUPLICATES, &why);
         /* jansson's text may quote the file's bytes; the position says enough. */
-        if (!r->header)
+        if (!r->header && json_error_code(&why) == json_error_out_of_memory)
+            status = uc_fail_memory(r->err, used, r->path);
+        else if (!r->header)
             status = uc_fail(r->err, UNCLIP_ERR_MODEL_DATA, "%s: the header is not valid JSON at byte %d: %s", r->path,
                              why.position,
                              json_error_code(&why) == json_error_duplicate_key  ? "a key occurs twice"

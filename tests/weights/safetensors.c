@@ -300,6 +300,12 @@ Test(safetensors, every_type_at_every_misalignment) {
 
 /* ---- damage ------------------------------------------------------------------------------------------------------ */
 
+/* A linear congruential generator: the same items in every run. */
+static uint32_t next_random(uint64_t *state) {
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 33);
+}
+
 static const char small_header[] = "{\"__metadata__\":{\"format\":\"pt\"}," T("conv.bias", "F32", "[2]", 0, 8) "," T(
     "conv.weight", "F16", "[2,3]", 8, 20) "," T("ids", "I64", "[1]", 20, 28) "}";
 enum { SMALL_HEADER = sizeof small_header - 1, SMALL_DATA = 28, SMALL = 8 + SMALL_HEADER + SMALL_DATA };
@@ -367,6 +373,31 @@ Test(safetensors, every_header_bit_flipped) {
     cr_expect(valid > 100 && refused > 1000, "%zu valid, %zu refused", valid, refused);
 }
 
+/* Several bytes replaced by others that JSON and safetensors care about: seed 11. */
+Test(safetensors, random_damage) {
+    static const char alphabet[] = "{}[]\",:0123456789-.eE\\u truefalsnl\xFF\xC3";
+    unsigned char bytes[SMALL], damaged[SMALL];
+    const char *path = path_in("small.safetensors");
+    uint64_t state = 11;
+    write_raw_tensors(path, small_header, SMALL_HEADER, SMALL_DATA);
+    read_file(path, bytes, SMALL);
+    for (int round = 0; round < 3000; round++) {
+        uc_safetensors file;
+        unclip_error err = { 0 };
+        memcpy(damaged, bytes, SMALL);
+        for (uint32_t i = 0, n = 1 + next_random(&state) % 4; i < n; i++)
+            damaged[8 + next_random(&state) % SMALL_HEADER] =
+                (unsigned char)alphabet[next_random(&state) % (sizeof alphabet - 1)];
+        write_bytes(path, damaged, SMALL);
+        const unclip_status status = uc_safetensors_open(&file, path, &err);
+        cr_assert(!status || status == UNCLIP_ERR_MODEL_DATA, "round %d: %s", round, err.message);
+        if (!status) {
+            sum_of(&file);
+            uc_safetensors_close(&file);
+        }
+    }
+}
+
 Test(safetensors, changed_after_it_was_opened) {
     uc_safetensors file;
     unclip_error err = { 0 };
@@ -388,12 +419,6 @@ Test(safetensors, changed_after_it_was_opened) {
 }
 
 /* ---- the writer -------------------------------------------------------------------------------------------------- */
-
-/* A linear congruential generator: the same items in every run. */
-static uint32_t next_random(uint64_t *state) {
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(*state >> 33);
-}
 
 Test(safetensors, round_trip) {
     enum { ITEMS = 40, BYTES = 4096 };
@@ -430,6 +455,22 @@ Test(safetensors, round_trip) {
         cr_expect_null(file.copies[got - file.items], "the writer aligns tensors, %s is not", names[i]);
     }
     uc_safetensors_close(&file);
+}
+
+Test(safetensors, writer_pads_the_header) {
+    static const double one = 1;
+    for (int length = 1; length <= 8; length++) {
+        uc_safetensors file;
+        unclip_error err = { 0 };
+        char name[16];
+        const char *path = path_in("padded.safetensors");
+        snprintf(name, sizeof name, "%.*s", length, "abcdefgh");
+        const uc_param item = { .name = name, .dtype = UC_F64, .rank = 1, .dim = { 1 }, .data = &one };
+        cr_assert_eq(uc_safetensors_write(path, &item, 1, &err), UNCLIP_OK, "%s", err.message);
+        cr_assert_eq(uc_safetensors_open(&file, path, &err), UNCLIP_OK, "%s", err.message);
+        cr_expect_null(file.copies[0], "the data begin misaligned behind a name of %d letters", length);
+        uc_safetensors_close(&file);
+    }
 }
 
 Test(safetensors, writer_failures_leave_nothing) {
