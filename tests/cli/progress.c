@@ -1,5 +1,6 @@
 /* What the waiting person sees, for given reports. */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/cli/progress.h"
@@ -45,11 +46,10 @@ Test(cli_progress, line) {
     cr_assert_str_eq(text, "decoder: 1 step in 0.50 s (2.00 it/s), image 3 of 8");
 }
 
-/* Runs a whole stage through a log that writes into memory. */
-static char *said(bool json, cli_level least) {
-    char *text = NULL;
+/* Runs a whole stage through a log that writes into memory; *text is to be freed. */
+static void say_stage(char **text, bool json, cli_level least) {
     size_t size = 0;
-    cli_log log = { .stream = open_memstream(&text, &size), .json = json, .least = least };
+    cli_log log = { .stream = open_memstream(text, &size), .json = json, .least = least };
     cli_progress progress;
     cli_progress_init(&progress, &log, 1);
     for (int step = 0; step <= 3; step++) {
@@ -57,24 +57,26 @@ static char *said(bool json, cli_level least) {
         cli_progress_show(&progress, &now);
     }
     fclose(log.stream);
-    return text;
 }
 
 Test(cli_progress, one_line_per_stage_without_a_terminal) {
-    char *text = said(false, CLI_INFO);
+    char *text = NULL;
+    say_stage(&text, false, CLI_INFO);
     cr_assert_eq(strchr(text, '\n') - text, (long)strlen(text) - 1, "one line: %s", text);
     cr_assert_not(strchr(text, '\r'), "no bar in a file");
     free(text);
 }
 
 Test(cli_progress, quiet_says_nothing) {
-    char *text = said(false, CLI_NOTICE);
+    char *text = NULL;
+    say_stage(&text, false, CLI_NOTICE);
     cr_assert_str_eq(text, "");
     free(text);
 }
 
 Test(cli_progress, json_has_every_step) {
-    char *text = said(true, CLI_INFO);
+    char *text = NULL;
+    say_stage(&text, true, CLI_INFO);
     size_t lines = 0;
     for (char *c = text; *c; c++) lines += *c == '\n';
     cr_assert_eq(lines, 4);

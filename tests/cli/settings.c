@@ -179,15 +179,15 @@ Test(cli_model, the_shipped_model_is_found_from_a_build_tree_and_from_a_prefix) 
     cr_assert(strstr(path, "weights/solids"));
     free(path);
 
-    touch(folder, "usr/bin/unclip-cuda");
-    snprintf(program, sizeof program, "%s/usr/bin/unclip-cuda", folder);
+    touch(folder, "deep/er/root/usr/bin/unclip-cuda");
+    snprintf(program, sizeof program, "%s/deep/er/root/usr/bin/unclip-cuda", folder);
     cr_assert_eq(cli_shipped_model(&path, program, NULL, &err), CLI_NO_INPUT);
     touch(folder, "data/solids/model_index.json");
     char data[128];
     snprintf(data, sizeof data, "%s/data", folder);
     cr_assert_eq(cli_shipped_model(&path, program, data, &err), 0, "%s", err.message);
     free(path);
-    touch(folder, "usr/share/unclip-cuda/solids/model_index.json");
+    touch(folder, "deep/er/root/usr/share/unclip-cuda/solids/model_index.json");
     cr_assert_eq(cli_shipped_model(&path, program, data, &err), 0, "%s", err.message);
     cr_assert(strstr(path, "share/unclip-cuda"), "%s", path);
     free(path);

@@ -7,6 +7,7 @@ build=${1:?build directory}
 source=${2:?source directory}
 cc=${3:-cc}
 cflags=("${@:4}")
+export OMP_WAIT_POLICY=passive # other tests may want the processor too
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0
