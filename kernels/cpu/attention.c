@@ -88,8 +88,11 @@ static void UC_ISA(pack_head)(const attention *p, int64_t n, int64_t head) {
         const float *from = UC_ISA(head_row)(p, &p->l->in[context ? UC_ATT_CTX_K : UC_ATT_K], n, row, head, tmp);
         for (int64_t i = 0; i < p->size; i++) k[panel + i * ATT_WIDTH] = from[i];
         from = UC_ISA(head_row)(p, &p->l->in[context ? UC_ATT_CTX_V : UC_ATT_V], n, row, head, tmp);
-        for (int64_t i = 0; i < p->wide_size; i++)
-            v[i / ATT_WIDTH * ATT_WIDTH * p->keys + key * ATT_WIDTH + i % ATT_WIDTH] = i < p->size ? from[i] : 0.0f;
+        for (int64_t i = 0; i < p->wide_size; i += VL) {
+            float *to = v + i / ATT_WIDTH * ATT_WIDTH * p->keys + key * ATT_WIDTH + i % ATT_WIDTH;
+            const int64_t left = p->size - i;
+            vf_store(to, left >= VL ? vf_load(from + i) : left > 0 ? vf_load_part(from + i, left) : vf_set(0));
+        }
     }
 }
 

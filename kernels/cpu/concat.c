@@ -8,24 +8,29 @@ enum { PARTS = 4 };
 static inline void copy_bytes(char *restrict to, const char *restrict from, size_t count) {
     size_t i = 0;
     for (; i + 16 <= count; i += 16) memcpy(to + i, from + i, 16);
+    for (; i + 4 <= count; i += 4) memcpy(to + i, from + i, 4);
     for (; i < count; i++) to[i] = from[i];
 }
 
 /* Channels innermost: each pixel takes a run of every part. */
 static void concat_pixels(const uc_launch *l) {
     const uc_view *y = &l->out[0];
-    const int64_t channels = y->shape.dim[1], pixels = y->shape.dim[0] * y->shape.dim[2] * y->shape.dim[3];
-    UC_OMP(parallel for num_threads(uc_threads_for(l, pixels * channels)) schedule(static))
-    for (int64_t p = 0; p < pixels; p++) {
-        int64_t at = p * channels;
+    const int64_t pixels = y->shape.dim[0] * y->shape.dim[2] * y->shape.dim[3], block = 256;
+    const size_t size = uc_dtype_size(y->dtype), pixel = (size_t)y->shape.dim[1] * size;
+    UC_OMP(parallel for num_threads(uc_threads_for(l, pixels * y->shape.dim[1])) schedule(static))
+    for (int64_t first = 0; first < pixels; first += block) {
+        const int64_t last = uc_min64(first + block, pixels);
+        size_t at = 0;
         for (int i = 0; i < PARTS && l->in[i].data; i++) {
             const uc_view *x = &l->in[i];
             const int64_t c = x->shape.dim[1];
-            if (x->dtype == y->dtype)
-                copy_bytes(uc_at_mut(y->data, y->dtype, at), uc_at(x->data, x->dtype, p * c),
-                           (size_t)c * uc_dtype_size(x->dtype));
-            else uc_move(y, at, x, p * c, c);
-            at += c;
+            const size_t run = (size_t)c * size;
+            char *to = (char *)y->data + at;
+            for (int64_t p = first; p < last; p++) {
+                if (x->dtype == y->dtype) copy_bytes(to + (size_t)p * pixel, (const char *)x->data + (size_t)p * run, run);
+                else uc_convert(to + (size_t)p * pixel, y->dtype, uc_at(x->data, x->dtype, p * c), x->dtype, c);
+            }
+            at += run;
         }
     }
 }

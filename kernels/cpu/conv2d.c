@@ -2,7 +2,7 @@
  * upsamplers, where no library does it.
  *
  * A task is a band of output rows by a group of panels of output channels (see gemm.h). The band's input rows are copied
- * into a buffer as f32 with their padding; then the inputs under one row of the filter are contiguous in memory, and a
+ * into a buffer as f32 with their padding, if they need either; then the inputs under one row of the filter are contiguous in memory, and a
  * tile of neighbouring output pixels is a matrix product whose rows lie stride * channels apart (tile.h). */
 #include "gemm.h"
 
@@ -13,11 +13,14 @@
 
 #ifndef UC_CONV_SHAPES
 #define UC_CONV_SHAPES
-enum { BAND_FLOATS = 65536, CONV_PANEL_GROUP = 4 };
+enum { BAND_FLOATS = 65536, CONV_PANEL_GROUP = 4, WIDEST = 32 /* lanes of any panel */ };
 
 typedef struct conv {
     const uc_launch *l;
     const float *packed;
+    const float *bias; /* f32, zeros where there is none, up to a whole vector */
+    bool plain_f32;    /* result and residual */
+    bool in_place;     /* the input needs neither padding nor conversion */
     int64_t batch, c, h, w, o, oh, ow, kh, kw, stride, pad;
     int64_t row;       /* floats of a padded input row */
     int64_t band;      /* output rows of a task */
@@ -36,6 +39,7 @@ static inline conv UC_ISA(conv_of)(const uc_launch *l) {
     p.band = fits > p.kh ? (fits - p.kh) / p.stride + 1 : 1;
     p.band = uc_min64(p.band, p.oh);
     p.band_rows = (p.band - 1) * p.stride + p.kh;
+    p.in_place = p.pad == 0 && l->in[UC_CONV_X].dtype == UC_F32;
     return p;
 }
 
@@ -56,36 +60,51 @@ static void UC_ISA(fill_band)(const conv *p, int64_t n, int64_t first, float *ba
     }
 }
 
-/* Results of `rows` pixels of one panel; at is the first one's element (its channel 0). */
-UC_SIMD void UC_ISA(finish_pixels)(const conv *p, const vf *acc, const int rows, const int nv, int64_t at,
-                                   int64_t channel) {
-    const uc_view *bias = &p->l->in[UC_CONV_BIAS], *residual = &p->l->in[UC_CONV_RESIDUAL], *y = &p->l->out[0];
-    const int64_t width = uc_min64(nv * VL, p->o - channel);
-    float b[2 * VL] = { 0 }, tmp[2 * VL], before[2 * VL];
-    if (bias->data) row_read(b, (const char *)bias->data + (size_t)channel * uc_dtype_size(bias->dtype), bias->dtype, width);
-    for (int r = 0; r < rows; r++, at += p->o) {
-        const float *add = b;
-        if (residual->data) add = row_in(residual->data, residual->dtype, at + channel, width, before);
-        for (int v = 0; v < nv; v++) {
-            const int64_t n = uc_min64(VL, width - v * VL);
-            vf value = acc[r * nv + v] + vf_load(b + v * VL);
-            if (residual->data) value += n == VL ? vf_load(add + v * VL) : vf_load_part(add + v * VL, n);
-            if (y->dtype != UC_F32) vf_store(tmp + v * VL, value);
-            else if (n == VL) vf_store((float *)y->data + at + channel + v * VL, value);
-            else vf_store_part((float *)y->data + at + channel + v * VL, value, n);
+/* Results of `rows` pixels of one panel, where nothing needs conversion; at is the first one's element (its channel 0). */
+UC_SIMD void UC_ISA(finish_f32)(const conv *p, const vf *acc, const int rows, const int vectors, int64_t at,
+                                int64_t channel, const vf *bias) {
+    const float *residual = p->l->in[UC_CONV_RESIDUAL].data;
+    float *y = p->l->out[0].data;
+    for (int v = 0; v < vectors; v++) {
+        const int64_t n = p->o - channel - v * VL, first = at + channel + v * VL;
+        for (int r = 0; r < rows; r++) {
+            const int64_t to = first + r * p->o;
+            vf value = acc[r * vectors + v] + bias[v];
+            if (residual) value += n >= VL ? vf_load(residual + to) : vf_load_part(residual + to, n);
+            if (n >= VL) vf_store(y + to, value);
+            else vf_store_part(y + to, value, n);
         }
-        if (y->dtype != UC_F32) row_out((uint16_t *)y->data + at + channel, y->dtype, tmp, width);
+    }
+}
+
+static void UC_ISA(finish_any)(const conv *p, const vf *acc, int rows, int vectors, int64_t at, int64_t channel,
+                               const vf *bias) {
+    const uc_view *residual = &p->l->in[UC_CONV_RESIDUAL], *y = &p->l->out[0];
+    const int64_t width = uc_min64(vectors * VL, p->o - channel);
+    float row[2 * VL], before[2 * VL];
+    for (int r = 0; r < rows; r++, at += p->o) {
+        for (int v = 0; v < vectors; v++) vf_store(row + v * VL, acc[r * vectors + v] + bias[v]);
+        if (residual->data) {
+            const float *add = row_in(residual->data, residual->dtype, at + channel, width, before);
+            for (int64_t i = 0; i < width; i++) row[i] += add[i];
+        }
+        row_out(uc_at_mut(y->data, y->dtype, at + channel), y->dtype, row, width);
     }
 }
 
 UC_SIMD void UC_ISA(conv_tile)(const conv *p, const float *x, const float *panel, const int rows, const int nv,
                                int64_t at, int64_t channel) {
-    vf acc[TILE_ROWS * 2];
-    for (int i = 0; i < rows * nv; i++) acc[i] = vf_set(0);
-    const int64_t k = p->kw * p->c;
+    enum { MOST = TILE_ROWS * 2 };
+    const int vectors = TILE_VECTORS(nv);
+    vf acc[MOST], bias[2];
+    for (int i = 0; i < rows * vectors; i++) acc[i] = vf_set(0);
+    const int64_t k = p->kw * p->c, floats = nv ? k * nv * VL : k * VL / 2;
     for (int64_t y = 0; y < p->kh; y++)
-        tile_fma(acc, rows, nv, x + y * p->row, p->stride * p->c, k, panel + y * k * nv * VL);
-    UC_ISA(finish_pixels)(p, acc, rows, nv, at, channel);
+        tile_fma(acc, rows, nv, x + y * p->row, p->stride * p->c, k, panel + y * floats);
+    tile_fold(acc, rows, nv);
+    for (int v = 0; v < vectors; v++) bias[v] = vf_load(p->bias + channel + v * VL);
+    if (p->plain_f32) UC_ISA(finish_f32)(p, acc, rows, vectors, at, channel, bias);
+    else UC_ISA(finish_any)(p, acc, rows, vectors, at, channel, bias);
 }
 
 #define CONV_TILE(rows, nv) \
@@ -93,40 +112,49 @@ UC_SIMD void UC_ISA(conv_tile)(const conv *p, const float *x, const float *panel
                                                                     int64_t at, int64_t channel) { \
         UC_ISA(conv_tile)(p, x, panel, rows, nv, at, channel); \
     }
+#define CONV_TILES(rows) CONV_TILE(rows, 0) CONV_TILE(rows, 1) CONV_TILE(rows, 2)
 #if UC_ISA_LANES == 16
-CONV_TILE(12, 1)
-CONV_TILE(12, 2)
+CONV_TILES(12)
 #endif
-CONV_TILE(6, 1)
-CONV_TILE(6, 2)
-CONV_TILE(3, 1)
-CONV_TILE(3, 2)
-CONV_TILE(1, 1)
-CONV_TILE(1, 2)
+CONV_TILES(6)
+CONV_TILES(3)
+CONV_TILES(1)
+#undef CONV_TILES
 #undef CONV_TILE
 
 /* One output row of one panel; x is the band's row under the filter's first. */
 static void UC_ISA(conv_row)(const conv *p, const float *x, int64_t at, int64_t channel) {
     const float *panel = p->packed + channel * p->kh * p->kw * p->c;
-    const bool wide = p->o - channel > VL;
+    const int nv = uc_panel_vectors(p->o - channel, VL, p->kw * p->c);
+#define CONV_CALL(rows) \
+    (nv == 2 ? UC_ISA(conv_##rows##_2) : nv ? UC_ISA(conv_##rows##_1) : UC_ISA(conv_##rows##_0))(p, from, panel, to, channel)
     for (int64_t i = 0, step; i < p->ow; i += step) {
         step = tile_rows_at(p->ow - i);
         const float *from = x + i * p->stride * p->c;
         const int64_t to = at + i * p->o;
         switch (step) {
 #if UC_ISA_LANES == 16
-        case 12: (wide ? UC_ISA(conv_12_2) : UC_ISA(conv_12_1))(p, from, panel, to, channel); break;
+        case 12: CONV_CALL(12); break;
 #endif
-        case 6: (wide ? UC_ISA(conv_6_2) : UC_ISA(conv_6_1))(p, from, panel, to, channel); break;
-        case 3: (wide ? UC_ISA(conv_3_2) : UC_ISA(conv_3_1))(p, from, panel, to, channel); break;
-        default: (wide ? UC_ISA(conv_1_2) : UC_ISA(conv_1_1))(p, from, panel, to, channel); break;
+        case 6: CONV_CALL(6); break;
+        case 3: CONV_CALL(3); break;
+        default: CONV_CALL(1); break;
         }
     }
+#undef CONV_CALL
 }
 
 static void UC_ISA(conv2d_run)(const uc_launch *l, const float *packed, float *tmp) {
     conv p = UC_ISA(conv_of)(l);
+    const uc_view *given = &l->in[UC_CONV_BIAS], *residual = &l->in[UC_CONV_RESIDUAL];
+    const int64_t wide = uc_round_up(p.o, WIDEST);
+    float *bias = tmp;
+    memset(bias, 0, (size_t)wide * sizeof *bias);
+    if (given->data) row_read(bias, given->data, given->dtype, p.o);
+    tmp += wide;
     p.packed = packed;
+    p.bias = bias;
+    p.plain_f32 = l->out[0].dtype == UC_F32 && (!residual->data || residual->dtype == UC_F32);
     const int64_t bands = uc_ceil_div(p.oh, p.band), group = CONV_PANEL_GROUP * 2 * VL;
     const int64_t groups = uc_ceil_div(p.o, group);
     UC_OMP(parallel for num_threads(uc_threads_for(l, p.batch * p.oh * p.ow * p.o * p.c)) schedule(static))
@@ -134,8 +162,10 @@ static void UC_ISA(conv2d_run)(const uc_launch *l, const float *packed, float *t
         const int64_t n = task / (bands * groups), first = task / groups % bands * p.band;
         const int64_t begin = task % groups * group, end = uc_min64(begin + group, p.o);
         const int64_t last = uc_min64(first + p.band, p.oh);
-        float *band = tmp + uc_thread() * p.band_rows * p.row;
-        UC_ISA(fill_band)(&p, n, first * p.stride - p.pad, band);
+        float *copy = tmp + uc_thread() * p.band_rows * p.row;
+        const float *band = copy;
+        if (p.in_place) band = (const float *)l->in[UC_CONV_X].data + (n * p.h + first * p.stride) * p.row;
+        else UC_ISA(fill_band)(&p, n, first * p.stride - p.pad, copy);
         for (int64_t channel = begin; channel < end; channel += 2 * VL)
             for (int64_t y = first; y < last; y++)
                 UC_ISA(conv_row)(&p, band + (y - first) * p.stride * p.row, (n * p.oh + y) * p.ow * p.o, channel);
@@ -161,7 +191,7 @@ void uc_cpu_conv2d_packed(const uc_launch *l, const float *packed) {
 
 size_t uc_cpu_conv2d_packed_scratch(const uc_launch *l) {
     const conv p = UC_ISA(conv_of)(l);
-    return (size_t)(l->threads * p.band_rows * p.row) * sizeof(float);
+    return (size_t)(uc_round_up(p.o, WIDEST) + (p.in_place ? 0 : l->threads * p.band_rows * p.row)) * sizeof(float);
 }
 
 size_t uc_cpu_conv2d_scratch(const uc_launch *l) {

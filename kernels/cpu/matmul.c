@@ -22,30 +22,32 @@ typedef struct product {
 #endif
 
 /* `rows` results of one panel, from accumulators: bias, activation, residual, type. */
-UC_SIMD void UC_ISA(finish_tile)(const product *p, const vf *acc, const int rows, const int nv, int64_t row,
+UC_SIMD void UC_ISA(finish_tile)(const product *p, const vf *acc, const int rows, const int vectors, int64_t row,
                                  int64_t column) {
     const uc_view *bias = &p->l->in[UC_MATMUL_BIAS], *residual = &p->l->in[UC_MATMUL_RESIDUAL], *y = &p->l->out[0];
-    const int64_t width = uc_min64(nv * VL, p->outputs - column);
+    const int64_t width = uc_min64(vectors * VL, p->outputs - column);
     float b[2 * VL] = { 0 }, tmp[2 * VL], before[2 * VL];
-    if (bias->data) row_read(b, (const char *)bias->data + (size_t)column * uc_dtype_size(bias->dtype), bias->dtype, width);
+    if (bias->data) row_read(b, uc_at(bias->data, bias->dtype, column), bias->dtype, width);
     for (int r = 0; r < rows; r++) {
         const int64_t at = (row + r) * p->outputs + column;
-        for (int v = 0; v < nv; v++)
-            vf_store(tmp + v * VL, vf_act(acc[r * nv + v] + vf_load(b + v * VL), p->l->attrs.matmul.act));
+        for (int v = 0; v < vectors; v++)
+            vf_store(tmp + v * VL, vf_act(acc[r * vectors + v] + vf_load(b + v * VL), p->l->attrs.matmul.act));
         if (residual->data) {
             const float *add = row_in(residual->data, residual->dtype, at, width, before);
             for (int64_t i = 0; i < width; i++) tmp[i] += add[i];
         }
-        row_out((char *)y->data + (size_t)at * uc_dtype_size(y->dtype), y->dtype, tmp, width);
+        row_out(uc_at_mut(y->data, y->dtype, at), y->dtype, tmp, width);
     }
 }
 
 UC_SIMD void UC_ISA(matmul_tile)(const product *p, const float *x, const float *panel, const int rows, const int nv,
                                  int64_t row, int64_t column) {
+    const int vectors = TILE_VECTORS(nv);
     vf acc[TILE_ROWS * 2];
-    for (int i = 0; i < rows * nv; i++) acc[i] = vf_set(0);
+    for (int i = 0; i < rows * vectors; i++) acc[i] = vf_set(0);
     tile_fma(acc, rows, nv, x, p->inputs, p->inputs, panel);
-    UC_ISA(finish_tile)(p, acc, rows, nv, row, column);
+    tile_fold(acc, rows, nv);
+    UC_ISA(finish_tile)(p, acc, rows, vectors, row, column);
 }
 
 #define MATMUL_TILE(rows, nv) \
@@ -53,34 +55,35 @@ UC_SIMD void UC_ISA(matmul_tile)(const product *p, const float *x, const float *
                                                                       const float *panel, int64_t row, int64_t column) { \
         UC_ISA(matmul_tile)(p, x, panel, rows, nv, row, column); \
     }
+#define MATMUL_TILES(rows) MATMUL_TILE(rows, 0) MATMUL_TILE(rows, 1) MATMUL_TILE(rows, 2)
 #if UC_ISA_LANES == 16
-MATMUL_TILE(12, 1)
-MATMUL_TILE(12, 2)
+MATMUL_TILES(12)
 #endif
-MATMUL_TILE(6, 1)
-MATMUL_TILE(6, 2)
-MATMUL_TILE(3, 1)
-MATMUL_TILE(3, 2)
-MATMUL_TILE(1, 1)
-MATMUL_TILE(1, 2)
+MATMUL_TILES(6)
+MATMUL_TILES(3)
+MATMUL_TILES(1)
+#undef MATMUL_TILES
 #undef MATMUL_TILE
 
 /* Rows first ... first + count of one panel; x is the first of them as f32. */
 static void UC_ISA(matmul_panel)(const product *p, const float *x, int64_t first, int64_t count, int64_t column) {
     const float *panel = p->packed + column * p->inputs;
-    const bool wide = p->outputs - column > VL;
+    const int nv = uc_panel_vectors(p->outputs - column, VL, p->inputs);
+#define MATMUL_CALL(rows) \
+    (nv == 2 ? UC_ISA(matmul_##rows##_2) : nv ? UC_ISA(matmul_##rows##_1) : UC_ISA(matmul_##rows##_0))(p, at, panel, first + r, column)
     for (int64_t r = 0, step; r < count; r += step) {
         step = tile_rows_at(count - r);
         const float *at = x + r * p->inputs;
         switch (step) {
 #if UC_ISA_LANES == 16
-        case 12: (wide ? UC_ISA(matmul_12_2) : UC_ISA(matmul_12_1))(p, at, panel, first + r, column); break;
+        case 12: MATMUL_CALL(12); break;
 #endif
-        case 6: (wide ? UC_ISA(matmul_6_2) : UC_ISA(matmul_6_1))(p, at, panel, first + r, column); break;
-        case 3: (wide ? UC_ISA(matmul_3_2) : UC_ISA(matmul_3_1))(p, at, panel, first + r, column); break;
-        default: (wide ? UC_ISA(matmul_1_2) : UC_ISA(matmul_1_1))(p, at, panel, first + r, column); break;
+        case 6: MATMUL_CALL(6); break;
+        case 3: MATMUL_CALL(3); break;
+        default: MATMUL_CALL(1); break;
         }
     }
+#undef MATMUL_CALL
 }
 
 /* tmp: ROW_BLOCK rows per thread, used when x is not f32. */

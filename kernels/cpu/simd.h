@@ -19,6 +19,8 @@
 #define vf_min UC_ISA(uc_vf_min)
 #define vf_sum UC_ISA(uc_vf_sum)
 #define vf_peak UC_ISA(uc_vf_peak)
+#define vf_pair UC_ISA(uc_vf_pair)
+#define vf_fold UC_ISA(uc_vf_fold)
 #define vf_exp UC_ISA(uc_vf_exp)
 #define vf_sigmoid UC_ISA(uc_vf_sigmoid)
 #define vf_erf UC_ISA(uc_vf_erf)
@@ -100,6 +102,33 @@ UC_SIMD vf vf_min(vf a, vf b) {
 }
 #endif
 #endif
+
+/* p[0], p[1], p[0], p[1], ... */
+UC_SIMD vf vf_pair(const float *p) {
+    double both;
+    memcpy(&both, p, sizeof both);
+#if UC_ISA_LANES == 16
+    return _mm512_castpd_ps(_mm512_set1_pd(both));
+#elif UC_ISA_LANES == 8
+    return _mm256_castpd_ps(_mm256_set1_pd(both));
+#else
+    return (vf){ p[0], p[1], p[0], p[1] };
+#endif
+}
+
+/* Sums of neighbours, v[0] + v[1], v[2] + v[3], ..., in the lower half; zeros above. */
+UC_SIMD vf vf_fold(vf v) {
+#if UC_ISA_LANES == 16
+    const vf sums = v + _mm512_permute_ps(v, 0xB1);
+    const __m512i even = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 14, 12, 10, 8, 6, 4, 2, 0);
+    return _mm512_maskz_permutexvar_ps(0x00FF, even, sums);
+#elif UC_ISA_LANES == 8
+    const vf sums = _mm256_hadd_ps(v, _mm256_setzero_ps()); /* 0 1 - - 2 3 - - in pairs */
+    return _mm256_permutevar8x32_ps(sums, _mm256_set_epi32(2, 2, 2, 2, 5, 4, 1, 0));
+#else
+    return (vf){ v[0] + v[1], v[2] + v[3], 0, 0 };
+#endif
+}
 
 /* exp(x) within 2 ulp; 0 below -87.3 (where results would be denormal), the largest finite power above 88.3.
  * x = n ln 2 + r with |r| <= ln 2 / 2; a Taylor polynomial of degree 7 in r; n goes into the exponent. */
