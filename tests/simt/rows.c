@@ -1,0 +1,71 @@
+/* rows.c - see rows.h. Each case says which row it is for. */
+#include "rows.h"
+
+#include <stdio.h>
+
+static const uc_dtype types[] = { UC_F32, UC_F16, UC_BF16 };
+enum { TYPES = sizeof types / sizeof *types };
+
+static op_case case_of(uc_op_kind kind, uc_dtype type, uc_layout layout) {
+    op_case c = { .kind = kind, .type = type, .weight_type = type, .layout = layout, .out_type = type };
+    for (int i = 0; i < UC_MAX_INPUTS; i++) c.in_type[i] = type;
+    return c;
+}
+
+/* Widths of a group that 8, 4, 2 and 1 divide, below and above what a block's shared memory holds; and a group wider
+ * than a block has threads. */
+static void group_norm(case_visitor visit, void *user) {
+    static const struct { int n, c, h, w, groups; fill fill; bool add, scale_shift; } shapes[] = {
+        { 2, 80, 5, 3, 2, FILL_NORMAL, true, true },   { 2, 40, 6, 4, 2, FILL_NORMAL, false, true },
+        { 2, 60, 3, 7, 6, FILL_FAR, true, false },     { 1, 35, 9, 2, 5, FILL_NORMAL, true, true },
+        { 1, 32, 61, 53, 2, FILL_FAR, true, true },    { 1, 24, 67, 65, 2, FILL_PEAKS, false, true },
+        { 2, 20, 64, 57, 2, FILL_NORMAL, true, true }, { 1, 9, 91, 101, 1, FILL_FAR, true, false },
+        { 1, 2064, 3, 5, 1, FILL_NORMAL, true, true }, { 2, 509, 2, 3, 1, FILL_FAR, true, true },
+        { 1, 4104, 2, 3, 1, FILL_NORMAL, true, true }, { 2, 24, 60, 70, 2, FILL_NORMAL, true, true },
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int t = 0; t < TYPES; t++) {
+            const int n = shapes[i].n, ch = shapes[i].c;
+            op_case c = case_of(UC_OP_group_norm, types[t], UC_NHWC);
+            c.attrs.group_norm = (uc_group_norm_attrs){ .groups = shapes[i].groups, .eps = 1e-5f, .act = UC_SILU };
+            c.in[UC_GN_X] = c.out[0] = UC_SHAPE4(n, ch, shapes[i].h, shapes[i].w);
+            c.in[UC_GN_WEIGHT] = c.in[UC_GN_BIAS] = UC_SHAPE1(ch);
+            c.weights = 1u << UC_GN_WEIGHT | 1u << UC_GN_BIAS;
+            if (shapes[i].scale_shift) c.in[UC_GN_SCALE_SHIFT] = UC_SHAPE2(i % 2 ? n : 1, 2 * ch);
+            if (shapes[i].add) c.in[UC_GN_ADD] = UC_SHAPE2(n, ch);
+            c.batched = 1u << UC_GN_X | 1u << UC_GN_ADD | (i % 2 ? 1u << UC_GN_SCALE_SHIFT : 0);
+            c.fill = shapes[i].fill;
+            snprintf(c.name, sizeof c.name, "%s row n%d c%d %dx%d g%d", uc_dtype_name(types[t]), n, ch, shapes[i].h,
+                     shapes[i].w, shapes[i].groups);
+            visit(user, &c);
+        }
+}
+
+static void noise_step(case_visitor visit, void *user) {
+    for (int t = 0; t < TYPES; t++)
+        for (int k = 0; k < 4; k++) {
+            op_case c = case_of(UC_OP_noise_step, types[t], UC_PLAIN);
+            const bool guided = k & 1, learned = k & 2;
+            c.attrs.noise_step = (uc_noise_attrs){ (uc_prediction)(k % 3), guided, learned };
+            c.in[UC_NOISE_X] = c.in[UC_NOISE_X0] = c.out[0] = c.out[1] = UC_SHAPE4(2, 3, 5, 7 + (k == 3));
+            c.in[UC_NOISE_PREDICTION] = UC_SHAPE4(guided ? 4 : 2, learned ? 6 : 3, 5, 7 + (k == 3));
+            c.in[UC_NOISE_SEEDS] = UC_SHAPE1(2);
+            c.in_type[UC_NOISE_X] = c.in_type[UC_NOISE_X0] = c.in_type[UC_NOISE_NOISE] = c.out_type = UC_F32;
+            c.in_type[UC_NOISE_SEEDS] = UC_I64;
+            c.batched = 0x1F;
+            c.step = (uc_step){ .stage = 1, .noise_index = 7, .add_noise = 1, .guidance = 3, .sqrt_alpha_bar = 0.8f,
+                                .sqrt_beta_bar = 0.6f, .clip = 1, .c_x0 = 0.5f, .c_x = 0.5f, .c_old = 0.25f,
+                                .sigma = 0.3f, .log_min = -5, .log_max = -1 };
+            snprintf(c.name, sizeof c.name, "%s row kind%d%s%s", uc_dtype_name(types[t]), k % 3, guided ? " guided" : "",
+                     learned ? " learned" : "");
+            visit(user, &c);
+        }
+}
+
+void extra_cases(uc_op_kind kind, case_visitor visit, void *user) {
+    switch (kind) {
+    case UC_OP_group_norm: group_norm(visit, user); break;
+    case UC_OP_noise_step: noise_step(visit, user); break;
+    default: break;
+    }
+}
