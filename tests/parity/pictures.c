@@ -3,7 +3,6 @@
  * tests/goldens/<model>/cases.json: guidance on and off, odd prompts, other step counts, batches. */
 #include <criterion/criterion.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +10,7 @@
 #include "host/backends.h"
 #include "host/loaded_model.h"
 #include "support/golden.h"
+#include "support/pictures.h"
 
 static const double PARITY = 1e-4;
 
@@ -68,49 +68,17 @@ static void each_case(const char *model, void (*test)(parity_case *)) {
 
 /* ---- the picture ------------------------------------------------------------------------------------------------- */
 
-typedef struct album { uint8_t *rgb; size_t size; } album;
-
-static int keep(void *user, const unclip_image *image) {
-    album *a = user;
-    const size_t bytes = (size_t)image->width * (size_t)image->height * 3;
-    a->rgb = realloc(a->rgb, a->size + bytes);
-    memcpy(a->rgb + a->size, image->rgb, bytes);
-    a->size += bytes;
-    return 0;
-}
-
-static void expect_same_picture(const char *what, const uint8_t *got, const uc_param *want) {
-    const int64_t n = golden_count(want);
-    int64_t off = 0;
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const double d = fabs(got[i] - uc_get(want->data, want->dtype, i));
-        sum += d;
-        off += d > 1;
-    }
-    cr_expect_leq(sum / (double)n, 0.05, "%s: mean difference %.4f of 255", what, sum / (double)n);
-    cr_expect_leq(1000 * off, n, "%s: %lld of %lld samples are off by more than one", what, (long long)off,
-                  (long long)n);
-}
-
 static void picture(parity_case *c) {
     char what[160];
     snprintf(what, sizeof what, "%s/%s", c->model, c->name);
     golden_file g = golden_open("%s/%s.safetensors", c->model, c->name);
     const uc_param *want = golden_get(&g, "image_u8");
-    unclip_error err = { 0 };
-    unclip_engine *engine = NULL;
-    unclip_engine_options open;
-    unclip_engine_options_init(&open);
-    open.model_dir = c->path;
-    cr_assert_eq(unclip_engine_open(&engine, &open, &err), UNCLIP_OK, "%s: %s", what, err.message);
-    album a = { 0 };
+    unclip_engine *engine = open_engine(c->path);
     c->options.size = (int)want->dim[1];
-    c->options.on_image = keep;
-    c->options.user = &a;
-    cr_assert_eq(unclip_generate(engine, &c->options, &err), UNCLIP_OK, "%s: %s", what, err.message);
+    album a = draw_album(engine, &c->options);
     cr_assert_eq((int64_t)a.size, golden_count(want), "%s", what);
-    expect_same_picture(what, a.rgb, want);
+    cr_assert_eq(want->dtype, UC_U8);
+    expect_same_bytes(what, a.rgb, want->data, golden_count(want));
     free(a.rgb);
     unclip_engine_close(engine);
     golden_close(&g);
