@@ -11,7 +11,7 @@ CROSS_ATTENTION = 128  # width of the decoder's context tokens
 HEAD = 32              # channels of an attention head, everywhere
 PICTURE = 64
 DECODER_CHANNELS = (32, 64, 96, 160)
-UPSAMPLER_256_CHANNELS = (32, 32, 48, 64)
+UPSAMPLER_256_CHANNELS = (16, 32, 48, 64)
 UPSAMPLER_1024_CHANNELS = (16, 16, 32, 32)
 
 
@@ -55,7 +55,7 @@ def text_projection(channels=DECODER_CHANNELS):
                                time_embed_dim=4 * channels[0], cross_attention_dim=CROSS_ATTENTION)
 
 
-def upsampler(size, channels, layers=1, groups=8):
+def upsampler(size, channels, layers=1, groups=4):
     levels = len(channels)
     return UNet2DModel(
         sample_size=size, in_channels=6, out_channels=3, block_out_channels=channels, layers_per_block=layers,
@@ -64,18 +64,49 @@ def upsampler(size, channels, layers=1, groups=8):
         norm_num_groups=groups)
 
 
-def keep_absolute_scale(unet, offset=2.0):
+CONSTANT = 8.0         # of the constant channels that hold the last group norm's scale
+
+
+def keep_absolute_scale(unet):
     """Lets a network that predicts pictures see how bright they are, in spite of the group norm before its last layer.
 
-    The channels that enter that norm get constant offsets of alternating sign. They dominate each group's variance, so
-    that the norm divides by nearly the same number whatever the picture. The last layer starts at zero.
+    A group norm hides each group's mean and scale. Two of four channels that enter the last one become constants,
+    +CONSTANT and -CONSTANT: they fix mean and scale whatever the picture, and the other two keep theirs. The last layer
+    starts at zero. Groups must have four channels or more.
     """
-    last = unet.up_blocks[-1].resnets[-1].conv2
-    signs = 1 - 2 * (torch.arange(last.out_channels) % 2)
+    last, norm = unet.up_blocks[-1].resnets[-1], unet.conv_norm_out
+    if norm.num_channels < 4 * norm.num_groups:
+        raise ValueError("the last group norm needs four channels in a group")
     with torch.no_grad():
-        last.bias.copy_(offset * signs)
+        last.conv2.weight.zero_()
+        last.conv2.bias.zero_()
+        for channel, value in ((2, CONSTANT), (3, -CONSTANT)):
+            last.conv_shortcut.weight[channel::4] = 0
+            last.conv_shortcut.bias[channel::4] = value
+        norm.weight.fill_(CONSTANT / 2 ** 0.5)
         unet.conv_out.weight.zero_()
         unet.conv_out.bias.zero_()
+
+
+def start_as_identity(upsampler):
+    """Makes an upsampler return the resized picture that it is given, exactly, before it is trained.
+
+    Colour c enters channels 4c and 4c + 1 with opposite signs, passes the skip from conv_in and the last shortcut, and
+    comes out as the difference of the two: SiLU(y) - SiLU(-y) = y.
+    """
+    keep_absolute_scale(upsampler)
+    shortcut = upsampler.up_blocks[-1].resnets[-1].conv_shortcut
+    skip = shortcut.in_channels - upsampler.conv_in.out_channels
+    with torch.no_grad():
+        for color in range(3):
+            for channel, sign in ((4 * color, 1.0), (4 * color + 1, -1.0)):
+                upsampler.conv_in.weight[channel] = 0
+                upsampler.conv_in.weight[channel, 3 + color, 1, 1] = sign
+                upsampler.conv_in.bias[channel] = 0
+                shortcut.weight[channel] = 0
+                shortcut.weight[channel, skip + channel] = 1
+                shortcut.bias[channel] = 0
+                upsampler.conv_out.weight[color, channel, 1, 1] = sign
 
 
 def parameter_count(module):

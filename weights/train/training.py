@@ -19,6 +19,7 @@ from weights.train.threads import PoliteThreads
 WARM_UP_STEPS = 100
 CHECKPOINT_SECONDS = 120
 LOG_SECONDS = 15
+LONGEST_STEP = 30.0         # seconds: a step that was paused counts no more
 
 
 def arguments(description, budget):
@@ -113,7 +114,7 @@ class Run:
                     sums[key] = sums.get(key, 0.0) + value
                     counts[key] = counts.get(key, 0) + 1
             count += 1
-            self.seconds += time.monotonic() - started
+            self.seconds += min(time.monotonic() - started, LONGEST_STEP)
             if self.seconds - logged > LOG_SECONDS:
                 self.log({key: value / counts[key] for key, value in sums.items()},
                          per_second=count / (self.seconds - logged))

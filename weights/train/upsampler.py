@@ -7,7 +7,8 @@ Follows the paper: ADM's UNet without attention, text or guidance; the low-resol
 input channels; trained on random crops and applied to whole pictures; cosine schedule for 256, linear for 1024; the
 input blurred for 256, degraded after BSR for 1024.
 Leaves: the size. Differs: predicts the clean picture, so that two to seven steps suffice; loss is squared plus a
-little absolute error. Crops are rendered on the first run and kept.
+little absolute error; the network starts as the identity on the resized picture (networks.start_as_identity).
+Crops are rendered on the first run and kept.
 """
 import math
 import multiprocessing
@@ -24,9 +25,9 @@ from weights.train.optimizer import MuonWithAdam
 FACTOR = 4
 STORED_CROP = 192
 ABSOLUTE_WEIGHT = 0.1
-SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_res_first", "crop": 96, "batch": 12,
+SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_res_first", "crop": 96, "batch": 6,
                   "abar": diffusion.cosine_abar, "degrade": degrade.for_256},
-            1024: {"channels": networks.UPSAMPLER_1024_CHANNELS, "folder": "super_res_1024", "crop": 128, "batch": 12,
+            1024: {"channels": networks.UPSAMPLER_1024_CHANNELS, "folder": "super_res_1024", "crop": 96, "batch": 6,
                    "abar": diffusion.linear_abar, "degrade": degrade.for_1024}}
 
 
@@ -77,7 +78,7 @@ def main():
     parser = training.arguments(__doc__, budget=20)
     parser.add_argument("size", type=int, choices=sorted(SETTINGS))
     parser.add_argument("--crops", type=int, default=5000)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--render-only", action="store_true", help="render the crops and stop")
     args = parser.parse_args()
     device = training.prepare(args)
@@ -86,7 +87,7 @@ def main():
     if args.render_only:
         return
     model = networks.upsampler(args.size, chosen["channels"])
-    networks.keep_absolute_scale(model)
+    networks.start_as_identity(model)
     model.to(device)
     optimizer = MuonWithAdam(model, args.rate, first_and_last=("conv_in", "conv_out"))
     run = training.Run(chosen["folder"], args, model, optimizer, average_decay=0.998)
