@@ -297,6 +297,8 @@ static const wrong_key wrong_settings[] = {
       "/unclip.json: prior_sampler: is \"analytic\", but analytic_variance has no table for prior" },
     { "unclip.json", "analytic_variance", "{\"prior\":\"../gamma.safetensors\"}",
       "/unclip.json: analytic_variance.prior: expected the name of a file in the model directory" },
+    { "unclip.json", "analytic_variance", "{\"prior\":\"sub/gamma.safetensors\"}",
+      "/unclip.json: analytic_variance.prior: expected the name of a file in the model directory" },
     { "unclip.json", "analytic_variance", "{\"encoder\":\"g.safetensors\"}",
       "/unclip.json: analytic_variance.encoder: is \"g.safetensors\", but this key is not known" },
 };
