@@ -277,8 +277,8 @@ bool uc_text_append_lower(uc_text *out, const uint32_t *word, size_t count) {
         const uint32_t c = word[i];
         uint32_t lower = c < 0x80 ? ascii_lower(c) : (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
         if (c == 0x3A3 && sigma_is_final(word, count, i, after_cased)) lower = 0x3C2;
-        if (c == 0x130) lower = 'i';
-        if (!uc_text_push(out, lower) || (c == 0x130 && !uc_text_push(out, 0x307))) return false;
+        if (!uc_text_push(out, lower)) return false;
+        if (c == 0x130 && !uc_text_push(out, 0x307)) return false; /* the dotted capital I is an i and its dot */
         if (!is_case_ignorable(c)) after_cased = is_cased(c);
     }
     return true;

@@ -343,6 +343,20 @@ Test(image_png_read, malformed_text_chunks) {
     expect_text(&m, "bytes", UNCLIP_ERR_IMAGE, "the picture's stored text: an iTXt chunk is not UTF-8");
 }
 
+/* A chunk that is the keyword and nothing else, whose checksum begins with the zero byte that should end the keyword. */
+Test(image_png_read, keyword_that_ends_in_its_checksum) {
+    static made m;
+    char data[12] = "tEXt";
+    int number = 0;
+    do snprintf(data + 4, sizeof data - 4, "k%d", number++);
+    while (uc_png_crc((const uint8_t *)data, strlen(data)) >> 24 != 0);
+    make(&m, &palette_kind);
+    insert_chunk(&m, "tEXt", (const uint8_t *)data + 4, strlen(data + 4), true);
+    char message[80];
+    snprintf(message, sizeof message, "the picture has no text stored under \"%s\"", data + 4);
+    expect_text(&m, data + 4, UNCLIP_ERR_IMAGE, message);
+}
+
 Test(image_png_read, text_of_a_cut_or_bent_file) {
     static made m;
     make(&m, &palette_kind);
