@@ -42,20 +42,23 @@ def sometimes(batch, share, most, device):
 def for_256(pictures):
     """The paper's Gaussian blur (sigma 0.6), and the decoder's own errors: wobble and a little noise."""
     batch, device = len(pictures), pictures.device
-    pictures = wobble(pictures, sometimes(batch, 0.5, 0.6, device))
+    pictures = wobble(pictures, sometimes(batch, 0.35, 0.4, device))
     pictures = blur(pictures, sometimes(batch, 0.5, 1.2, device).clamp(max=0.6))
-    return pictures + torch.randn_like(pictures) * sometimes(batch, 0.5, 0.06, device).view(-1, 1, 1, 1)
+    return pictures + torch.randn_like(pictures) * sometimes(batch, 0.4, 0.05, device).view(-1, 1, 1, 1)
 
 
 def for_1024(pictures):
-    """After BSR: blur, resizing there and back, noise, in random strength (without its JPEG); and mild wobble."""
+    """After BSR: blur, resizing there and back, noise, in random strength (without its JPEG); and a trace of wobble.
+
+    Few and weak, because what cannot be undone is answered with a soft edge.
+    """
     batch, device = len(pictures), pictures.device
-    pictures = wobble(pictures, sometimes(batch, 0.5, 0.6, device))
-    pictures = blur(pictures, sometimes(batch, 0.6, 1.2, device))
-    if torch.rand(()) < 0.25:
+    pictures = wobble(pictures, sometimes(batch, 0.25, 0.25, device))
+    pictures = blur(pictures, sometimes(batch, 0.4, 0.9, device))
+    if torch.rand(()) < 0.2:
         size = pictures.shape[-2:]
         factor = float(0.6 + 0.4 * torch.rand(()))
         mode = "bilinear" if torch.rand(()) < 0.5 else "bicubic"
         smaller = F.interpolate(pictures, scale_factor=factor, mode=mode, antialias=True, align_corners=False)
         pictures = F.interpolate(smaller, size=size, mode=mode, align_corners=False)
-    return pictures + torch.randn_like(pictures) * sometimes(batch, 0.5, 0.04, device).view(-1, 1, 1, 1)
+    return pictures + torch.randn_like(pictures) * sometimes(batch, 0.4, 0.03, device).view(-1, 1, 1, 1)

@@ -78,7 +78,7 @@ def main():
     parser = training.arguments(__doc__, budget=20)
     parser.add_argument("size", type=int, choices=sorted(SETTINGS))
     parser.add_argument("--crops", type=int, default=5000)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--render-only", action="store_true", help="render the crops and stop")
     args = parser.parse_args()
     device = training.prepare(args)
