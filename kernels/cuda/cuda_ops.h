@@ -33,7 +33,7 @@ typedef struct uc_cuda_kernel_entry {
     uc_cuda_rows (*rows)(const uc_launch *launch);
 } uc_cuda_kernel_entry;
 
-#define UC_CUDA_OPS(X) X(group_norm) X(noise_step)
+#define UC_CUDA_OPS(X) X(group_norm) X(attention) X(noise_step)
 
 #define UC_CUDA_DECLARE(name) \
     unclip_status uc_cuda_##name(const uc_launch *launch, uc_cuda_stream stream, unclip_error *err); \

@@ -14,9 +14,11 @@
 #define UC_SHARED(type, name, dims) __shared__ type name dims
 #define UC_DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 #define UC_UNROLL(times) _Pragma(UC_TEXT(unroll times))
+#define UC_UNROLL_ALL _Pragma("unroll")
 #else
 #include "../simt/simt.h"
 #define UC_UNROLL(times) _Pragma(UC_TEXT(GCC unroll times))
+#define UC_UNROLL_ALL
 #endif
 #define UC_TEXT(tokens) #tokens
 

@@ -62,9 +62,44 @@ static void noise_step(case_visitor visit, void *user) {
         }
 }
 
+/* Every head size of the tensor-core rows, narrower heads in each, one and two tiles a warp, lengths that end inside a
+ * tile, a causal mask that crosses tiles; more keys than eight rows of scores have room for. */
+static void attention(case_visitor visit, void *user) {
+    static const struct { int n, t, s, s0, heads, d; bool bias, ctx_bias, causal; fill fill; } shapes[] = {
+        { 2, 9, 20, 0, 2, 32, 0, 0, 0, FILL_NORMAL },   { 1, 70, 70, 13, 2, 24, 1, 1, 0, FILL_PEAKS },
+        { 1, 130, 130, 0, 1, 32, 0, 0, 1, FILL_NORMAL }, { 1, 129, 77, 81, 1, 64, 0, 1, 0, FILL_PEAKS },
+        { 1, 150, 150, 0, 1, 64, 1, 0, 1, FILL_NORMAL }, { 2, 66, 66, 5, 1, 64, 1, 0, 1, FILL_NORMAL },
+        { 1, 40, 65, 64, 1, 80, 0, 0, 0, FILL_NORMAL }, { 1, 65, 100, 0, 1, 72, 1, 0, 0, FILL_PEAKS },
+        { 1, 33, 129, 0, 2, 96, 0, 0, 0, FILL_NORMAL }, { 1, 17, 64, 1, 1, 88, 1, 1, 0, FILL_NORMAL },
+        { 1, 50, 63, 2, 1, 128, 0, 1, 0, FILL_NORMAL }, { 1, 64, 64, 64, 1, 104, 1, 0, 1, FILL_PEAKS },
+        { 2, 3, 3, 78, 3, 64, 1, 1, 1, FILL_NORMAL },   { 1, 20, 20, 3, 1, 300, 1, 1, 1, FILL_NORMAL },
+        { 1, 1, 7300, 0, 1, 4, 1, 0, 0, FILL_NORMAL },  { 1, 9, 9, 5, 2, 6, 0, 1, 1, FILL_NORMAL },
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int t = 0; t < TYPES; t++) {
+            const int n = shapes[i].n, width = shapes[i].heads * shapes[i].d;
+            op_case c = case_of(UC_OP_attention, types[t], UC_PLAIN);
+            c.attrs.attention = (uc_attention_attrs){ .heads = shapes[i].heads, .causal = shapes[i].causal,
+                                                      .scale = (float)(1 / __builtin_sqrt((double)shapes[i].d)) };
+            c.in[UC_ATT_Q] = c.out[0] = UC_SHAPE3(n, shapes[i].t, width);
+            c.in[UC_ATT_K] = c.in[UC_ATT_V] = UC_SHAPE3(n, shapes[i].s, width);
+            if (shapes[i].bias) c.in[UC_ATT_BIAS] = UC_SHAPE2(n, shapes[i].s);
+            if (shapes[i].s0) c.in[UC_ATT_CTX_K] = c.in[UC_ATT_CTX_V] = UC_SHAPE3(n, shapes[i].s0, width);
+            if (shapes[i].ctx_bias) c.in[UC_ATT_CTX_BIAS] = UC_SHAPE2(n, shapes[i].s0);
+            c.in_type[UC_ATT_BIAS] = c.in_type[UC_ATT_CTX_BIAS] = UC_F32;
+            c.batched = 0x7F;
+            c.fill = shapes[i].fill;
+            snprintf(c.name, sizeof c.name, "%s row n%d %d queries %d+%d keys %dx%d%s", uc_dtype_name(types[t]), n,
+                     shapes[i].t, shapes[i].s0, shapes[i].s, shapes[i].heads, shapes[i].d,
+                     shapes[i].causal ? " causal" : "");
+            visit(user, &c);
+        }
+}
+
 void extra_cases(uc_op_kind kind, case_visitor visit, void *user) {
     switch (kind) {
     case UC_OP_group_norm: group_norm(visit, user); break;
+    case UC_OP_attention: attention(visit, user); break;
     case UC_OP_noise_step: noise_step(visit, user); break;
     default: break;
     }
