@@ -298,7 +298,9 @@ def to_picture(latents):
 def load_third_stage(folder):
     if not os.path.isdir(f"{folder}/super_res_1024"):
         return None
-    network = UNet2DModel.from_pretrained(f"{folder}/super_res_1024", low_cpu_mem_usage=False).eval()
+    network = UNet2DModel.from_pretrained(
+        f"{folder}/super_res_1024", torch_dtype=torch.float32, low_cpu_mem_usage=False
+    ).eval()
     return network, UnCLIPScheduler.from_pretrained(f"{folder}/super_res_1024_scheduler")
 
 
@@ -344,7 +346,7 @@ def write_images(folder, pipeline, pictures, out_dir, listing):
     """Image encoder goldens, and one run of the image variation pipeline from an embedding."""
     processor = CLIPImageProcessor.from_pretrained(f"{folder}/feature_extractor")
     encoder = CLIPVisionModelWithProjection.from_pretrained(
-        f"{folder}/image_encoder", attn_implementation="eager", low_cpu_mem_usage=False
+        f"{folder}/image_encoder", torch_dtype=torch.float32, attn_implementation="eager"
     ).eval()
     tensors = {}
     for path in sorted(glob.glob(f"{pictures}/*.png")):

@@ -57,7 +57,7 @@ def write_case(pipeline, sr1024, settings, name, out_dir):
 def write_image_embeddings(folder, pictures, out_dir):
     processor = CLIPImageProcessor.from_pretrained(f"{folder}/feature_extractor")
     encoder = CLIPVisionModelWithProjection.from_pretrained(
-        f"{folder}/image_encoder", attn_implementation="eager"
+        f"{folder}/image_encoder", torch_dtype=torch.float32, attn_implementation="eager"
     ).eval()
     tensors = {}
     for path in sorted(glob.glob(f"{pictures}/*.png")):
