@@ -5,8 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A whole PNG file, to be released with free; NULL when memory ran out. The caller has checked that 16 * width * height
- * fits an int. */
+/* A whole PNG file, to be released with free; NULL when memory ran out. */
 uint8_t *uc_png_pixels(const uint8_t *rgb, int width, int height, size_t *size);
 
 #endif
