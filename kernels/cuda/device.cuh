@@ -66,6 +66,12 @@ __device__ inline float load_any(const any_values &v, long long i) {
     return static_cast<const float *>(v.data)[i];
 }
 
+__device__ inline void store_any(void *data, int type, long long i, float x) {
+    if (type == UC_F16) static_cast<__half *>(data)[i] = from_float<__half>(x);
+    else if (type == UC_BF16) static_cast<__nv_bfloat16 *>(data)[i] = from_float<__nv_bfloat16>(x);
+    else static_cast<float *>(data)[i] = x;
+}
+
 __device__ inline float activate(int act, float x) {
     if (act == UC_SILU) return x / (1.0f + expf(-x));
     if (act == UC_GELU) return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
