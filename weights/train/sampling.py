@@ -36,6 +36,12 @@ def schedulers(decoder_prediction):
             prediction_type="sample", clip_sample=True, clip_sample_range=1.0, timestep_spacing="trailing")}
 
 
+def load_scheduler(path):
+    config = json.loads((path / "scheduler_config.json").read_text())
+    classes = {"DDIMScheduler": DDIMScheduler, "UnCLIPScheduler": UnCLIPScheduler}
+    return classes[config["_class_name"]].from_pretrained(path)
+
+
 def run(scheduler, steps, noisy, predict, generator):
     scheduler.set_timesteps(steps)
     times = scheduler.timesteps
@@ -55,7 +61,7 @@ class Cascade:
     def __init__(self, folder, device="cpu"):
         folder = pathlib.Path(folder)
         self.device = device
-        self.schedulers = schedulers(prediction(folder))
+        self.schedulers = {name: load_scheduler(folder / name) for name in schedulers("sample")}
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
         self.text_encoder = self._load(CLIPTextModelWithProjection, folder / "text_encoder")
         self.prior = self._load(PriorTransformer, folder / "prior")
