@@ -34,11 +34,11 @@ const char *cli_command_name(int command) {
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
-static bool same_name(const char *a, size_t a_length, const char *b, size_t b_length) {
-    if (a_length != b_length) return false;
-    for (size_t i = 0; i < a_length; i++) {
-        char x = a[i] == '_' ? '-' : a[i], y = b[i] == '_' ? '-' : b[i];
-        if (x != y) return false;
+/* typed may have underscores where name has dashes. */
+static bool same_name(const char *name, size_t name_length, const char *typed, size_t typed_length) {
+    if (name_length != typed_length) return false;
+    for (size_t i = 0; i < typed_length; i++) {
+        if ((typed[i] == '_' ? '-' : typed[i]) != name[i]) return false;
     }
     return true;
 }

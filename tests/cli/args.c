@@ -167,6 +167,18 @@ Test(cli_args, wrong_values_name_the_flag) {
     REFUSED_NAMING("--completion", "--completion", "tcsh");
 }
 
+Test(cli_args, the_ends_of_a_range_belong_to_it) {
+    cli_args args = parsed(NULL, WORDS("--steps=1", "--prior-steps=1000", "--eta=0", "--cfg-scale=0", "-s", "0"));
+    cr_assert_eq(args.flag[CLI_FLAG_STEPS].integer, 1);
+    cr_assert_eq(args.flag[CLI_FLAG_PRIOR_STEPS].integer, 1000);
+    cr_assert(args.flag[CLI_FLAG_ETA].given && args.flag[CLI_FLAG_CFG_SCALE].given);
+    cr_assert_eq(args.flag[CLI_FLAG_SEED].seed, 0);
+    cli_args_free(&args);
+    args = parsed(NULL, WORDS("--eta=1", "--cfg-scale=1000"));
+    cr_assert_float_eq(args.flag[CLI_FLAG_ETA].real, 1, 0);
+    cli_args_free(&args);
+}
+
 Test(cli_args, missing_values_name_the_flag) {
     REFUSED_NAMING("--steps", "--steps");
     REFUSED_NAMING("--model", "--model", "--steps", "3");

@@ -83,3 +83,35 @@ Test(cli_progress, json_has_every_step) {
     cr_assert(strstr(text, "\"stage\": \"decoder\", \"step\": 3, \"steps\": 3"), "%s", text);
     free(text);
 }
+
+/* A line after a bar erases it, once. */
+Test(cli_log, a_line_erases_the_bar_once) {
+    char *text = NULL;
+    size_t size = 0;
+    cli_log log = { .stream = open_memstream(&text, &size), .least = CLI_INFO, .bar_drawn = true };
+    cli_say(&log, CLI_INFO, "%s", "one");
+    cli_say(&log, CLI_WARNING, "%s", "two");
+    cli_say(&log, CLI_DEBUG, "%s", "unsaid");
+    fclose(log.stream);
+    cr_assert_str_eq(text, "\r\033[Kone\nunclip-cuda: warning: two\n");
+    free(text);
+}
+
+/* On a terminal every step redraws one line, and the finished stage leaves a plain one. */
+Test(cli_progress, a_terminal_gets_a_bar) {
+    char *text = NULL;
+    size_t size = 0;
+    cli_log log = { .stream = open_memstream(&text, &size), .least = CLI_INFO, .terminal = true };
+    cli_progress progress;
+    cli_progress_init(&progress, &log, 1);
+    for (int step = 0; step <= 2; step++) {
+        unclip_progress now = report(step, 2, 0, 1);
+        cli_progress_show(&progress, &now);
+    }
+    fclose(log.stream);
+    const char *last = strrchr(text, '\r');
+    cr_assert(last);
+    cr_assert_eq(strncmp(last, "\r\033[Kdecoder: 2 steps in ", 24), 0, "%s", last);
+    cr_assert_eq(strchr(text, '\n') - text, (long)strlen(text) - 1, "one line remains");
+    free(text);
+}
