@@ -1,10 +1,10 @@
 /* torch_rng.c - the noise of `--rng torch-cpu`, which starts the prior, the decoder and the upsamplers and is added in
  * their steps: what PyTorch's CPU generator draws.
  *
- * Tensors of 16 numbers and more (ATen/native/cpu/DistributionTemplates.h, normal_fill): the whole tensor is filled with
- * uniforms of 24 bits, then each block of 16 becomes 8 Box-Muller pairs; when the size is not a multiple of 16, the last
- * 16 numbers are drawn and transformed once more. Smaller ones: one by one in double, two to a pair, and the second of a
- * pair waits in the generator, also past larger tensors (ATen/core/DistributionsHelper.h, normal_distribution).
+ * Tensors of 16 numbers and more (ATen/native/cpu/DistributionTemplates.h, normal_fill): the whole tensor is filled
+ * with uniforms of 24 bits, then each block of 16 becomes 8 Box-Muller pairs; when the size is not a multiple of 16, the
+ * last 16 numbers are drawn and transformed once more. Smaller ones: one by one in double, two to a pair, and the second
+ * of a pair waits in the generator, also past larger tensors (ATen/core/DistributionsHelper.h, normal_distribution).
  * PyTorch's vectorised logarithm and sine differ from libm's in the last place; so may these numbers. */
 #include "torch_rng.h"
 

@@ -1,5 +1,5 @@
-/* torch_rng.h - the noise of `--rng torch-cpu`: PyTorch's CPU generator, torch.randn in float32. The prior's, decoder's and
- * upsamplers' noise then is that of a diffusers pipeline with torch.Generator().manual_seed(seed). */
+/* torch_rng.h - the noise of `--rng torch-cpu`: PyTorch's CPU generator, torch.randn in float32. The prior's, decoder's
+ * and upsamplers' noise then is that of a diffusers pipeline with torch.Generator().manual_seed(seed). */
 #ifndef UC_SAMPLING_TORCH_RNG_H
 #define UC_SAMPLING_TORCH_RNG_H
 

@@ -346,7 +346,7 @@ Test(image_png_read, malformed_text_chunks) {
 /* A chunk that is the keyword and nothing else, whose checksum begins with the zero byte that should end the keyword. */
 Test(image_png_read, keyword_that_ends_in_its_checksum) {
     static made m;
-    char data[12] = "tEXt";
+    char data[24] = "tEXt";
     int number = 0;
     do snprintf(data + 4, sizeof data - 4, "k%d", number++);
     while (uc_png_crc((const uint8_t *)data, strlen(data)) >> 24 != 0);

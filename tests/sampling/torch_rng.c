@@ -1,5 +1,5 @@
-/* torch_rng.c - the noise of `--rng torch-cpu` against PyTorch's own (tests/goldens/make_torch_rng.py), and the Mersenne
- * twister against the known answers of its authors. */
+/* torch_rng.c - the noise of `--rng torch-cpu` against PyTorch's own (tests/goldens/make_torch_rng.py), and the
+ * Mersenne twister against the known answers of its authors. */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <math.h>
