@@ -66,9 +66,10 @@ refuse "a missing picture to embed" 66 "no-such.png" embed -i no-such.png
 refuse "a missing thing to inspect" 66 "no-such" inspect no-such
 refuse "no such device" 69 "cuda:7" -p x --device cuda:7 -o a.png
 refuse "an unknown device" 69 "abacus" -p x --device abacus -o a.png
-refuse "an output folder that is not there" 73 "none" -p x -o none/a.png
-refuse "an output folder that cannot be written" 73 "/proc/a.png" -p x -o /proc/a.png
-refuse "a preview that cannot be written" 73 "/proc/p.png" -p x -o a.png --preview /proc/p.png
+# Before any work: the model, which is not there, has not been looked at yet.
+refuse "an output folder that is not there" 73 "none" -m no-such-model -p x -o none/a.png
+refuse "an output folder that cannot be written" 73 "/proc/a.png" -m no-such-model -p x -o /proc/a.png
+refuse "a preview that cannot be written" 73 "/proc/p.png" -m no-such-model -p x -o a.png --preview /proc/p.png
 refuse "a preview interval without a preview" 64 "--preview" -p x --preview-interval 2
 check "refusals leave no file" test ! -e a.png
 
@@ -100,8 +101,8 @@ bad_config() {
 check "a wrong value in a config.json is named" bad_config
 rm -rf broken
 
-# The disk is full: /dev/full answers so to every write.
-disk_full() { draw -p x -s 1 -o /dev/full; [ $? -eq 75 ] && grep -q /dev/full err && [ -c /dev/full ]; }
+# The disk is full: /dev/full answers so to every write. Through a link, so that a broken program replaces the link.
+disk_full() { ln -s /dev/full full && draw -p x -s 1 -o full; [ $? -eq 75 ] && grep -q full err && [ -c full ]; }
 check "a full disk may be tried again" disk_full
 stdout_full() { "$program" -q "${fast[@]}" -p x -s 1 -o - >/dev/full 2>err; [ $? -eq 75 ]; }
 check "a full standard output may be tried again" stdout_full
