@@ -107,6 +107,7 @@ static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_h
     if (shape) {
         kernel->run = run_library;
         kernel->prepared = uc_onednn_prepare(b->dnn, shape, launch);
+        kernel->rounds_weight = launch->in[UC_CONV_WEIGHT].dtype != launch->in[0].dtype && launch->in[0].dtype != UC_F32;
         return kernel->prepared ? UNCLIP_OK : uc_fail(err, UNCLIP_ERR_MEMORY, "no memory for a weight in oneDNN's order");
     }
     const float *packed = NULL;

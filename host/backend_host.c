@@ -17,6 +17,7 @@ struct uc_program {
     uc_launch *launches;
     uc_host_kernel *kernels;
     char *reference[UC_MAX_OUTPUTS]; /* in mode checked: room for any operation's outputs */
+    char *rounded;                   /* likewise: room for any rounded weight */
 };
 
 static uc_host_backend *host_of(const uc_backend *backend) { return (uc_host_backend *)(uintptr_t)backend; }
@@ -61,6 +62,7 @@ static void release(uc_backend *self, uc_program *p) {
     free(p->launches);
     free(p->kernels);
     for (int k = 0; k < UC_MAX_OUTPUTS; k++) free(p->reference[k]);
+    free(p->rounded);
     free(p);
 }
 
@@ -84,23 +86,35 @@ static unclip_status allocate(uc_program *p, unclip_error *err) {
     return UNCLIP_OK;
 }
 
+/* For mode checked: what the reference writes to, and reads its weights from where they are rounded. */
+static unclip_status allocate_side_buffers(uc_program *p, unclip_error *err) {
+    const uc_graph *g = p->plan->graph;
+    uint64_t most[UC_MAX_OUTPUTS] = { 0 }, rounded = 0;
+    for (int32_t i = 0; i < g->op_count; i++) {
+        const uc_launch *l = &p->launches[i];
+        for (int k = 0; k < UC_MAX_OUTPUTS; k++)
+            if (output_bytes(l, k) > most[k]) most[k] = output_bytes(l, k);
+        const uint64_t weight = (uint64_t)uc_shape_count(l->in[UC_CONV_WEIGHT].shape) * uc_dtype_size(l->in[0].dtype);
+        if (p->kernels[i].rounds_weight && weight > rounded) rounded = weight;
+    }
+    for (int k = 0; k < UC_MAX_OUTPUTS; k++) {
+        p->reference[k] = new_block(most[k]);
+        if (!p->reference[k]) return uc_fail_memory(err, (size_t)most[k], g->name);
+    }
+    p->rounded = new_block(rounded);
+    return p->rounded ? UNCLIP_OK : uc_fail_memory(err, (size_t)rounded, g->name);
+}
+
 static unclip_status build_launches(uc_program *p, unclip_error *err) {
     const uc_graph *g = p->plan->graph;
-    uint64_t most[UC_MAX_OUTPUTS] = { 0 };
     for (int32_t i = 0; i < g->op_count; i++) {
         uc_launch *l = &p->launches[i];
         *l = uc_plan_launch(p->plan, i, p->arena);
         l->threads = p->backend->base.options.threads;
         const unclip_status status = p->backend->choose(p->backend, l, &p->kernels[i], err);
         if (status) return uc_fail_prefix(err, status, "%s.%s", g->name, g->ops[i].scope);
-        for (int k = 0; k < UC_MAX_OUTPUTS; k++)
-            if (output_bytes(l, k) > most[k]) most[k] = output_bytes(l, k);
     }
-    for (int k = 0; k < UC_MAX_OUTPUTS && p->backend->base.options.mode == UNCLIP_RUN_CHECKED; k++) {
-        p->reference[k] = new_block(most[k]);
-        if (!p->reference[k]) return uc_fail_memory(err, (size_t)most[k], g->name);
-    }
-    return UNCLIP_OK;
+    return p->backend->base.options.mode == UNCLIP_RUN_CHECKED ? allocate_side_buffers(p, err) : UNCLIP_OK;
 }
 
 static unclip_status prepare(uc_backend *self, uc_plan *plan, uc_program **program, unclip_error *err) {
@@ -154,8 +168,14 @@ static unclip_status download(uc_program *p, uc_val state, void *data, unclip_er
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* The reference goes first, into memory beside the arena, because an operation may overwrite its own inputs. */
-static void run_reference(const uc_program *p, const uc_launch *l) {
+static void run_reference(const uc_program *p, const uc_launch *l, bool rounds_weight) {
     uc_launch reference = *l;
+    if (rounds_weight) {
+        uc_view *weight = &reference.in[UC_CONV_WEIGHT];
+        uc_convert(p->rounded, l->in[0].dtype, weight->data, weight->dtype, uc_shape_count(weight->shape));
+        weight->dtype = l->in[0].dtype;
+        weight->data = p->rounded;
+    }
     for (int k = 0; k < UC_MAX_OUTPUTS; k++)
         if (l->out[k].data) reference.out[k].data = p->reference[k];
     uc_ref_kernel(l->kind)(&reference);
@@ -196,7 +216,7 @@ static unclip_status run_op(const uc_program *p, int32_t i, const uc_step *step,
         return uc_fail(err, UNCLIP_ERR_INTERNAL, "%s.%s: %s needs a step", p->plan->graph->name,
                        p->plan->graph->ops[i].scope, uc_op_info_of(l.kind)->name);
     const bool checked = options->mode == UNCLIP_RUN_CHECKED, timed = options->mode == UNCLIP_RUN_TIMED;
-    if (checked) run_reference(p, &l);
+    if (checked) run_reference(p, &l, p->kernels[i].rounds_weight);
     const double start = timed ? now() : 0;
     if (!p->kernels[i].run(&l, p->kernels[i].prepared))
         return uc_fail(err, UNCLIP_ERR_DEVICE, "%s.%s: %s failed in the library that runs it", p->plan->graph->name,

@@ -70,32 +70,38 @@ static float addend(const norm *p, int64_t n, int64_t channel) {
     return p->l->in[UC_GN_ADD].data ? number_at(&p->l->in[UC_GN_ADD], n * p->channels + channel) : 0.0f;
 }
 
-/* Sums of deviations from first[channel] become group means; `middle` gets what pass two subtracts from x. */
-static void means_of(const norm *p, int64_t n, int64_t rows, const float *sums, const float *first, float *middle,
+static double channel_sum(const norm *p, const float *sums, int64_t c) {
+    double sum = 0;
+    for (int64_t j = c; j < p->period; j += p->channels) sum += (double)sums[j];
+    return sum;
+}
+
+/* Sums of deviations from first[channel] become group means; `middle` gets what pass two subtracts from x, and first the
+ * mean of what is left of each channel then. */
+static void means_of(const norm *p, int64_t n, int64_t rows, const float *sums, float *first, float *middle,
                      moments *out) {
     for (int64_t g = 0; g < p->groups; g++) {
+        const int64_t begin = g * p->per_group, end = begin + p->per_group;
         double total = 0;
-        for (int64_t c = g * p->per_group; c < (g + 1) * p->per_group; c++) {
-            double deviation = 0;
-            for (int64_t j = c; j < p->period; j += p->channels) deviation += (double)sums[j];
-            total += deviation / (double)rows + (double)first[c] + (double)addend(p, n, c);
-        }
+        for (int64_t c = begin; c < end; c++)
+            total += channel_sum(p, sums, c) / (double)rows + (double)first[c] + (double)addend(p, n, c);
         out[g].mean = total / (double)p->per_group;
-        for (int64_t c = g * p->per_group; c < (g + 1) * p->per_group; c++)
+        for (int64_t c = begin; c < end; c++) {
             middle[c] = (float)(out[g].mean - (double)addend(p, n, c));
+            first[c] = (float)(channel_sum(p, sums, c) / (double)rows + ((double)first[c] - (double)middle[c]));
+        }
     }
     for (int64_t j = p->channels; j < p->period; j++) middle[j] = middle[j - p->channels];
 }
 
-/* Sums of squares about the rounded means become sums of squares about the means. */
-static void squares_of(const norm *p, int64_t n, int64_t rows, const float *sums, const float *middle, moments *out) {
+/* Sums of squares about `middle`, which is rounded, become sums of squares about the means. */
+static void squares_of(const norm *p, int64_t n, int64_t rows, const float *sums, const float *left,
+                       const float *middle, moments *out) {
     for (int64_t g = 0; g < p->groups; g++) {
         double total = 0;
         for (int64_t c = g * p->per_group; c < (g + 1) * p->per_group; c++) {
             const double off = out[g].mean - (double)addend(p, n, c) - (double)middle[c];
-            double squares = 0;
-            for (int64_t j = c; j < p->period; j += p->channels) squares += (double)sums[j];
-            total += squares - (double)rows * off * off;
+            total += channel_sum(p, sums, c) - (double)rows * off * (2 * (double)left[c] - off);
         }
         out[g].squares = total;
     }
@@ -178,7 +184,7 @@ static void UC_ISA(measure_chunk)(const norm *p, int64_t n, int64_t chunk) {
     UC_ISA(accumulate)(p, in, rows * p->channels, first, sums, false);
     means_of(p, n, rows, sums, first, middle, out);
     UC_ISA(accumulate)(p, in, rows * p->channels, middle, sums, true);
-    squares_of(p, n, rows, sums, middle, out);
+    squares_of(p, n, rows, sums, first, middle, out);
 }
 
 UC_SIMD void UC_ISA(apply_flat)(const norm *p, const float *coefficient, const float *x, float *y, int64_t count,

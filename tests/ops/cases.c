@@ -23,7 +23,8 @@ static op_case *add_case(list *l, const op_case *c) {
 /* Activations and weights: what the engine meets. */
 typedef struct types { uc_dtype type, weight; const char *name; } types;
 static const types all_types[] = { { UC_F32, UC_F32, "f32" }, { UC_F32, UC_F16, "f32-wf16" },
-                                   { UC_BF16, UC_BF16, "bf16" }, { UC_F16, UC_F16, "f16" } };
+                                   { UC_BF16, UC_BF16, "bf16" }, { UC_F16, UC_F16, "f16" },
+                                   { UC_BF16, UC_F16, "bf16-wf16" } };
 enum { ALL_TYPES = sizeof all_types / sizeof *all_types };
 
 static op_case blank(uc_op_kind kind, const types *t, uc_layout layout) {
@@ -164,7 +165,7 @@ static void attention(list *l) {
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
-            if (all_types[t].type == UC_F32 && all_types[t].weight != UC_F32) continue; /* no weights here */
+            if (all_types[t].type != all_types[t].weight) continue; /* no weights here */
             const int n = shapes[i].n, width = shapes[i].heads * shapes[i].d;
             op_case c = blank(UC_OP_attention, &all_types[t], UC_PLAIN);
             c.attrs.attention = (uc_attention_attrs){ .heads = shapes[i].heads, .causal = shapes[i].causal != 0,
@@ -212,7 +213,7 @@ static void timestep(list *l) {
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
-            if (t == 1) continue; /* no weights here */
+            if (all_types[t].type != all_types[t].weight) continue; /* no weights here */
             op_case c = blank(UC_OP_timestep, &all_types[t], UC_PLAIN);
             c.attrs.timestep = (uc_timestep_attrs){ .flip_sin_to_cos = shapes[i].flip, .freq_shift = shapes[i].shift };
             c.in[0] = UC_SHAPE1(shapes[i].n);
@@ -232,7 +233,7 @@ static void activation(list *l) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int act = UC_ACT_NONE; act <= UC_QUICK_GELU; act++)
             for (int t = 0; t < ALL_TYPES; t++) {
-                if (t == 1) continue;
+                if (all_types[t].type != all_types[t].weight) continue;
                 op_case c = blank(UC_OP_activation, &all_types[t], UC_NHWC);
                 char text[UC_SHAPE_TEXT];
                 c.attrs.activation.act = (uc_act)act;
@@ -263,7 +264,7 @@ static void add(list *l) {
             char a[UC_SHAPE_TEXT], b[UC_SHAPE_TEXT];
             c.in[0] = c.out[0] = shapes[i].a;
             c.in[1] = shapes[i].b;
-            if (t == 1) c.in_type[1] = UC_F16; /* a stored weight */
+            if (all_types[t].type != all_types[t].weight) c.in_type[1] = UC_F16; /* a stored weight */
             const bool same_batch = shapes[i].a.rank == shapes[i].b.rank && shapes[i].a.dim[0] == shapes[i].b.dim[0];
             c.batched = same_batch ? 3 : 1;
             snprintf(c.name, sizeof c.name, "%s %s + %s", all_types[t].name, uc_shape_text(shapes[i].a, a),
@@ -302,7 +303,7 @@ static void resample(list *l) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++)
             for (int plain = 0; plain < 2; plain++) {
-                if (t == 1) continue;
+                if (all_types[t].type != all_types[t].weight) continue;
                 op_case c = blank(UC_OP_resample, &all_types[t], plain ? UC_PLAIN : UC_NHWC);
                 c.attrs.resample.mode = shapes[i].mode;
                 c.in[0] = UC_SHAPE4(shapes[i].n, shapes[i].c, shapes[i].h, shapes[i].w);
@@ -334,7 +335,7 @@ static void concat(list *l) {
                 c.in[k].dim[shapes[i].dim] = shapes[i].size[k];
                 s.dim[shapes[i].dim] += shapes[i].size[k];
             }
-            if (t == 1) c.in_type[1] = UC_F16; /* a stored token beside computed ones */
+            if (all_types[t].type != all_types[t].weight) c.in_type[1] = UC_F16; /* a stored token beside computed ones */
             c.attrs.concat.dim = shapes[i].dim;
             c.out[0] = s;
             c.batched = shapes[i].dim == 1 ? 15 : 0;
@@ -350,7 +351,7 @@ static op_case *move_case(list *l, uc_op_kind kind, int t, uc_layout layout, uc_
     char a[UC_SHAPE_TEXT], b[UC_SHAPE_TEXT];
     c.in[0] = in;
     c.out[0] = out;
-    if (t == 1) c.in_type[0] = UC_F16; /* a stored weight */
+    if (all_types[t].type != all_types[t].weight) c.in_type[0] = UC_F16; /* a stored weight */
     snprintf(c.name, sizeof c.name, "%s %s -> %s%s", all_types[t].name, uc_shape_text(in, a), uc_shape_text(out, b),
              layout == UC_NHWC ? " nhwc" : "");
     return add_case(l, &c);
@@ -465,7 +466,7 @@ static void noise_step(list *l) {
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
-            if (t == 1) continue;
+            if (all_types[t].type != all_types[t].weight) continue;
             const uc_shape x = shapes[i].x;
             op_case c = blank(UC_OP_noise_step, &all_types[t], UC_PLAIN);
             char text[UC_SHAPE_TEXT];

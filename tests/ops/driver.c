@@ -150,10 +150,21 @@ static bool same_bytes(const uc_view *a, const uc_view *b, int64_t b_row) {
     return !memcmp(a->data, (const char *)b->data + (size_t)b_row * bytes, bytes);
 }
 
-static bool matches_reference(const op_data *d, const outputs *result, char *text) {
+static bool matches_reference(const op_data *d, const op_way *way, const outputs *result, char *text) {
     const op_way reference = { .name = "ref", .run = run_reference };
-    outputs expected = run_way(d, &reference, 1, NULL);
+    op_data rounded = *d;
+    rounded.launch.step = &rounded.c.step;
+    uc_view *weight = &rounded.launch.in[1];
+    void *copy = NULL;
+    if (way->rounds_weight && weight->dtype != d->c.type && d->c.type != UC_F32) {
+        copy = must_have(bytes_of(d->c.type, weight->shape));
+        uc_convert(copy, d->c.type, weight->data, weight->dtype, uc_shape_count(weight->shape));
+        weight->dtype = d->c.type;
+        weight->data = copy;
+    }
+    outputs expected = run_way(&rounded, &reference, 1, NULL);
     bool good = true;
+    free(copy);
     uc_launch l = d->launch;
     l.out[0] = result->view[0];
     for (int k = 0; k < UC_MAX_OUTPUTS && good; k++) {
@@ -218,12 +229,12 @@ bool op_check(const op_case *c, const op_way *way, uint64_t seed, char message[O
     if (!skipped) {
         char text[UC_DIFFERENCE_TEXT] = "";
         outputs single = run_way(&d, way, 1, prepared);
-        good = matches_reference(&d, &single, text) && threads_agree(&d, way, &single, text) &&
+        good = matches_reference(&d, way, &single, text) && threads_agree(&d, way, &single, text) &&
                batch_agrees(&d, way, &single, text);
         if (!good)
-            snprintf(message, OP_MESSAGE, "%s [%s] by %s, seed %llu: %s\nrerun: UC_CASE='%s' test_ops --filter 'ops/%s'",
-                     uc_op_info_of(c->kind)->name, c->name, way->name, (unsigned long long)seed, text, c->name,
-                     uc_op_info_of(c->kind)->name);
+            snprintf(message, OP_MESSAGE, "%s [%s] by %s, seed %llu: %s\nrerun: UC_SEED=%llu UC_CASE='%s' test_ops --filter 'ops/%s'",
+                     uc_op_info_of(c->kind)->name, c->name, way->name, (unsigned long long)seed, text,
+                     (unsigned long long)seed, c->name, uc_op_info_of(c->kind)->name);
         free_outputs(&single);
     }
     if (way->finish && !skipped) way->finish(way, prepared);
