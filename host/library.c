@@ -198,7 +198,8 @@ static int forward_progress(void *user, const unclip_progress *progress) {
 unclip_status unclip_generate(unclip_engine *engine, const unclip_generate_options *options, unclip_error *err) {
     if (!engine || !options) return uc_fail(err, UNCLIP_ERR_ARGUMENT, "no engine or no options were given");
     uc_request request;
-    unclip_status status = uc_request_new(&request, &engine->session, options, err);
+    unclip_status status = uc_model_dir_unchanged(engine->loaded->dir, err);
+    if (!status) status = uc_request_new(&request, &engine->session, options, err);
     if (status) return status;
     delivery d = { .engine = engine, .request = &request, .caller = options };
     unclip_generate_options ours = *options;
@@ -228,7 +229,8 @@ unclip_status unclip_generate_estimate(unclip_engine *engine, const unclip_gener
 
 unclip_status unclip_embed_text(unclip_engine *engine, const char *text, unclip_embedding *out, unclip_error *err) {
     if (!engine || !text || !out) return uc_fail(err, UNCLIP_ERR_ARGUMENT, "no engine, no text or no result were given");
-    return uc_embed_text(&engine->session, text, strlen(text), out, err);
+    const unclip_status status = uc_model_dir_unchanged(engine->loaded->dir, err);
+    return status ? status : uc_embed_text(&engine->session, text, strlen(text), out, err);
 }
 
 unclip_status unclip_embed_image(unclip_engine *engine, const uint8_t *png, size_t size, unclip_embedding *out,
@@ -236,7 +238,8 @@ unclip_status unclip_embed_image(unclip_engine *engine, const uint8_t *png, size
     if (!engine || !png || !out) return uc_fail(err, UNCLIP_ERR_ARGUMENT, "no engine, no image or no result were given");
     uint8_t *rgb = NULL;
     int width = 0, height = 0;
-    unclip_status status = uc_png_read(png, size, &rgb, &width, &height, err);
+    unclip_status status = uc_model_dir_unchanged(engine->loaded->dir, err);
+    if (!status) status = uc_png_read(png, size, &rgb, &width, &height, err);
     if (status) return status;
     status = uc_embed_image(&engine->session, rgb, width, height, out, err);
     free(rgb);
