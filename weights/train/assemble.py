@@ -3,7 +3,7 @@
     python -m weights.train.assemble --out DIR --model MODEL [--dtype float16] [--fallback OTHER_MODEL]
 
 DIR holds the training's checkpoints; every network's moving average becomes its weights. A network without a
-checkpoint is taken from DIR, where its script saved it, or from the fallback model.
+checkpoint is taken from DIR, where its script saved it, or from the fallback model. The prior's statistics stay in single precision.
 """
 import argparse
 import json
@@ -54,7 +54,11 @@ def assemble(out, model, dtype, fallback, kind):
         source = out / name
         if not (source / "config.json").exists():
             source = fallback / name
-        network = cls.from_pretrained(source, torch_dtype=dtype)
+        network = cls.from_pretrained(source, torch_dtype=torch.float32)
+        statistics = [network.clip_mean.data, network.clip_std.data] if name == "prior" else []
+        network.to(dtype)
+        if statistics:
+            network.clip_mean.data, network.clip_std.data = statistics
         network.save_pretrained(model / name)
     shutil.copytree(model / "super_res_first", model / "super_res_last", dirs_exist_ok=True)
     shutil.copytree(out / "tokenizer", model / "tokenizer", dirs_exist_ok=True)
