@@ -3,7 +3,8 @@
     python -m weights.train.assemble --out DIR --model MODEL [--dtype float16] [--fallback OTHER_MODEL]
 
 DIR holds the training's checkpoints; every network's moving average becomes its weights. A network without a
-checkpoint is taken from DIR, where its script saved it, or from the fallback model. The prior's statistics stay in single precision.
+checkpoint is taken from DIR, where its script saved it, or from the fallback model. The prior's statistics stay in
+single precision.
 """
 import argparse
 import json
