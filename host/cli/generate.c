@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,8 +146,10 @@ static int draw(run *r, unclip_engine *engine, unclip_generate_options *options,
     double began = cli_clock();
     unclip_status status = unclip_generate(engine, options, &error);
     if (status == UNCLIP_OK) {
-        cli_say(r->log, CLI_DEBUG, "%zu picture%s in %.2f s", r->output.count, r->output.count == 1 ? "" : "s",
-                cli_clock() - began);
+        struct rusage usage = { .ru_maxrss = 0 }; /* in KiB, on Linux */
+        getrusage(RUSAGE_SELF, &usage);
+        cli_say(r->log, CLI_DEBUG, "%zu picture%s in %.2f s, peak resident memory %ld MiB", r->output.count,
+                r->output.count == 1 ? "" : "s", cli_clock() - began, usage.ru_maxrss / 1024);
         return CLI_OK;
     }
     if (cli_signal_received()) return cli_fail(err, 128 + cli_signal_received(), "interrupted");
