@@ -8,6 +8,7 @@
 #include "../engine/tasks/embed.h"
 #include "../engine/tasks/generate.h"
 #include "backends.h"
+#include "cuda/backend_cuda.h"
 #include "describe.h"
 #include "image/png_read.h"
 #include "image/png_write.h"
@@ -58,9 +59,10 @@ static unclip_status open_backend(unclip_engine *engine, const unclip_engine_opt
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "run mode %d is unknown", (int)o->run_mode);
     if (!strcmp(device, "auto") || !strcmp(device, "cpu")) return uc_backend_cpu_new(&engine->backend, &options, err);
     if (!strcmp(device, "ref")) return uc_backend_ref_new(&engine->backend, &options, err);
-    if (!strncmp(device, "cuda", 4))
-        return uc_fail(err, UNCLIP_ERR_NO_DEVICE, "device %s: this build has no CUDA backend", device);
-    return uc_fail(err, UNCLIP_ERR_NO_DEVICE, "device %s is unknown, expected auto, cpu or ref", device);
+    bool known = false;
+    const unclip_status status = uc_backend_cuda_open(&engine->backend, device, &options, &known, err);
+    if (known) return status;
+    return uc_fail(err, UNCLIP_ERR_NO_DEVICE, "device %s is unknown, expected auto, cpu, cuda:N, ref or sim:N", device);
 }
 
 static unclip_status choose_type(unclip_engine *engine, unclip_type type, unclip_error *err) {
