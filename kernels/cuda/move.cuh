@@ -35,64 +35,6 @@ struct move_problem {
     long long batch, rows, columns;
 };
 
-/* ---- kernels ----------------------------------------------------------------------------------------------------- */
-
-__device__ inline long long chosen_row(const move_problem &p, long long o) {
-    return p.index ? p.index[o] * p.chosen_stride : p.step ? p.step->index * p.chosen_stride : 0;
-}
-
-/* A thread for each unit of a part (blockIdx.y). */
-template <class U> __global__ void __launch_bounds__(MOVE_THREADS) k_copy_units(move_problem p) {
-    const copy_part part = p.part[blockIdx.y];
-    const unsigned i = blockIdx.x * MOVE_THREADS + threadIdx.x, width = (unsigned)part.width;
-    if (i >= (unsigned long long)p.outer * part.width) return;
-    const unsigned o = i / width, at = i % width;
-    static_cast<U *>(p.out)[o * p.to_stride + part.to_begin + at] =
-        static_cast<const U *>(part.from.data)[o * part.from_stride + part.begin + chosen_row(p, o) + at];
-}
-
-namespace {
-__global__ void __launch_bounds__(MOVE_THREADS) k_copy_convert(move_problem p) {
-    const copy_part part = p.part[blockIdx.y];
-    const unsigned i = blockIdx.x * MOVE_THREADS + threadIdx.x, width = (unsigned)part.width;
-    if (i >= (unsigned long long)p.outer * part.width) return;
-    const unsigned o = i / width, at = i % width;
-    store_any(p.out, p.out_type, o * p.to_stride + part.to_begin + at,
-              load_any(part.from, o * part.from_stride + part.begin + chosen_row(p, o) + at));
-}
-} // namespace
-
-/* 32 x 8 threads turn a tile of 32 x 32. */
-template <class U> __global__ void __launch_bounds__(MOVE_THREADS) k_turn(move_problem p) {
-    UC_SHARED(U, tile, [TILE][TILE + 1]);
-    const long long image = (long long)blockIdx.z * p.rows * p.columns;
-    const U *in = static_cast<const U *>(p.part[0].from.data) + image;
-    U *out = static_cast<U *>(p.out) + image;
-    const int x = (int)threadIdx.x;
-    const long long row = (long long)blockIdx.y * TILE, column = (long long)blockIdx.x * TILE;
-    for (int y = (int)threadIdx.y; y < TILE; y += 8)
-        if (row + y < p.rows && column + x < p.columns) tile[y][x] = in[(row + y) * p.columns + column + x];
-    __syncthreads();
-    for (int y = (int)threadIdx.y; y < TILE; y += 8)
-        if (column + y < p.columns && row + x < p.rows) out[(column + y) * p.rows + row + x] = tile[x][y];
-}
-
-namespace {
-__global__ void __launch_bounds__(MOVE_THREADS) k_turn_convert(move_problem p) {
-    UC_SHARED(float, tile, [TILE][TILE + 1]);
-    const long long image = (long long)blockIdx.z * p.rows * p.columns;
-    const int x = (int)threadIdx.x;
-    const long long row = (long long)blockIdx.y * TILE, column = (long long)blockIdx.x * TILE;
-    for (int y = (int)threadIdx.y; y < TILE; y += 8)
-        if (row + y < p.rows && column + x < p.columns)
-            tile[y][x] = load_any(p.part[0].from, image + (row + y) * p.columns + column + x);
-    __syncthreads();
-    for (int y = (int)threadIdx.y; y < TILE; y += 8)
-        if (column + y < p.columns && row + x < p.rows)
-            store_any(p.out, p.out_type, image + (column + y) * p.rows + row + x, tile[x][y]);
-}
-} // namespace
-
 /* ---- specialisations --------------------------------------------------------------------------------------------- */
 
 inline bool one_type(const move_problem &p) {
@@ -128,47 +70,23 @@ template <class U> bool turn_fits(const move_problem &p) {
 
 inline bool turn_convert_fits(const move_problem &p) { return p.turns; }
 
-inline dim3 copy_grid(const move_problem &p) {
-    const long long most = p.outer * most_width(p);
-    return dim3((unsigned)((most + MOVE_THREADS - 1) / MOVE_THREADS), (unsigned)p.parts);
-}
-
-template <class U> void copy_units(const move_problem &in_numbers, uc_cuda_stream stream) {
-    move_problem p = in_numbers;
-    const long long unit = numbers_in_unit(p, sizeof(U));
-    p.to_stride /= unit;
-    p.chosen_stride /= unit;
-    for (int k = 0; k < p.parts; k++) {
-        copy_part &c = p.part[k];
-        c.width /= unit, c.from_stride /= unit, c.begin /= unit, c.to_begin /= unit;
-    }
-    UC_LAUNCH((k_copy_units<U>), copy_grid(p), dim3(MOVE_THREADS), 0, stream, p);
-}
-
-inline void copy_convert(const move_problem &p, uc_cuda_stream stream) {
-    UC_LAUNCH((k_copy_convert), copy_grid(p), dim3(MOVE_THREADS), 0, stream, p);
-}
-
-inline dim3 turn_grid(const move_problem &p) {
-    return dim3((unsigned)((p.columns + TILE - 1) / TILE), (unsigned)((p.rows + TILE - 1) / TILE), (unsigned)p.batch);
-}
-
-template <class U> void turn(const move_problem &p, uc_cuda_stream stream) {
-    UC_LAUNCH((k_turn<U>), turn_grid(p), dim3(TILE, 8), 0, stream, p);
-}
-
-inline void turn_convert(const move_problem &p, uc_cuda_stream stream) {
-    UC_LAUNCH((k_turn_convert), turn_grid(p), dim3(TILE, 8), 0, stream, p);
-}
+/* Launches, in move.cu: units of 16, 4 and 2 bytes, or a change of type. */
+void copy_16_bytes(const move_problem &p, uc_cuda_stream stream);
+void copy_4_bytes(const move_problem &p, uc_cuda_stream stream);
+void copy_2_bytes(const move_problem &p, uc_cuda_stream stream);
+void copy_convert(const move_problem &p, uc_cuda_stream stream);
+void turn_4_bytes(const move_problem &p, uc_cuda_stream stream);
+void turn_2_bytes(const move_problem &p, uc_cuda_stream stream);
+void turn_convert(const move_problem &p, uc_cuda_stream stream);
 
 #define UC_COPY_ROWS \
-    { "copy 16 bytes", uc::copy_fits<uint4>, uc::copy_units<uint4> }, \
-    { "copy 4 bytes", uc::copy_fits<uint32_t>, uc::copy_units<uint32_t> }, \
-    { "copy 2 bytes", uc::copy_fits<uint16_t>, uc::copy_units<uint16_t> }, \
+    { "copy 16 bytes", uc::copy_fits<uint4>, uc::copy_16_bytes }, \
+    { "copy 4 bytes", uc::copy_fits<uint32_t>, uc::copy_4_bytes }, \
+    { "copy 2 bytes", uc::copy_fits<uint16_t>, uc::copy_2_bytes }, \
     { "copy convert", uc::convert_fits, uc::copy_convert }
 #define UC_TURN_ROWS \
-    { "turn 4 bytes", uc::turn_fits<uint32_t>, uc::turn<uint32_t> }, \
-    { "turn 2 bytes", uc::turn_fits<uint16_t>, uc::turn<uint16_t> }, \
+    { "turn 4 bytes", uc::turn_fits<uint32_t>, uc::turn_4_bytes }, \
+    { "turn 2 bytes", uc::turn_fits<uint16_t>, uc::turn_2_bytes }, \
     { "turn convert", uc::turn_convert_fits, uc::turn_convert }
 
 /* ---- problems ---------------------------------------------------------------------------------------------------- */

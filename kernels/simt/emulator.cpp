@@ -99,7 +99,7 @@ static const char *short_name(const char *file) {
     set_error(m, "%s, block (%u,%u,%u), thread (%u,%u,%u): %s at %s:%d: %s", m.shape->kernel, b.x, b.y, b.z, t.x, t.y,
               t.z, at.what, short_name(at.file), at.line, message);
     memory_release(&m.token_end);
-    fiber_leave(m.pool, m.running, true);
+    fiber_leave(m.pool, m.running, FIBER_FAILED);
     std::abort(); /* a failed launch resumes nobody */
 }
 
@@ -117,7 +117,7 @@ int lane_index() { return self().running % WARP; }
 /* To the scheduler, which may never come back: after a deadlock what was done so far counts as done. */
 static void wait(machine &m) {
     memory_release(&m.token_end);
-    fiber_leave(m.pool, m.running, false);
+    fiber_leave(m.pool, m.running, FIBER_WAITS);
 }
 
 void block_barrier(place at) {
@@ -222,7 +222,7 @@ static void thread_main() {
     if (!me().copies.empty()) fail({ "exit", "kernel", 0 }, "copies are still in flight");
     me().state = DONE;
     m.live--;
-    fiber_leave(m.pool, m.running, true);
+    fiber_leave(m.pool, m.running, FIBER_FINISHED);
     std::abort(); /* nobody resumes a thread that has ended */
 }
 

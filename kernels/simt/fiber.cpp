@@ -45,6 +45,7 @@ enum : size_t {
     STACK = 64 * 1024 - GUARD
 #endif
 };
+enum : size_t { OUTERMOST = 8192 }; /* more than the frames that a finished fiber leaves behind */
 enum { MOST_FIBERS = 1024, TSAN_NO_SYNC = 1 };
 
 struct fiber_state {
@@ -55,6 +56,7 @@ struct fiber_state {
     void *stack_pointer;
 #endif
     void *tsan;
+    bool abandoned; /* with frames on its stack that never returned */
 };
 
 struct fiber_context {
@@ -118,7 +120,9 @@ fiber_context *fiber_pool(int count) {
 
 void fiber_prepare(fiber_context *pool, int i, void (*entry)()) {
     fiber_state *f = &pool->fiber[i];
-    memory_allow(f->stack, STACK);
+    const size_t used = f->abandoned ? (size_t)STACK : (size_t)OUTERMOST;
+    memory_allow(f->stack + STACK - used, used);
+    f->abandoned = true;
 #if SIMT_UCONTEXT
     getcontext(&f->context);
     f->context.uc_stack.ss_sp = f->stack;
@@ -160,15 +164,15 @@ void fiber_begin(fiber_context *pool, int i) {
 #endif
 }
 
-void fiber_leave(fiber_context *pool, int i, bool for_good) {
+void fiber_leave(fiber_context *pool, int i, fiber_exit how) {
     fiber_state *f = &pool->fiber[i];
-    (void)for_good;
+    f->abandoned = how != FIBER_FINISHED;
 #if SIMT_TSAN
     __tsan_switch_to_fiber(pool->scheduler_tsan, TSAN_NO_SYNC);
 #endif
 #ifdef __SANITIZE_ADDRESS__
     void *fake = nullptr;
-    __sanitizer_start_switch_fiber(for_good ? nullptr : &fake, pool->scheduler_stack, pool->scheduler_stack_size);
+    __sanitizer_start_switch_fiber(how == FIBER_WAITS ? &fake : nullptr, pool->scheduler_stack, pool->scheduler_stack_size);
 #endif
 #if SIMT_UCONTEXT
     swapcontext(&f->context, &pool->scheduler);

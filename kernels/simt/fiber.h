@@ -14,9 +14,10 @@ fiber_context *fiber_pool(int count);
 /* Makes fiber i ready to enter `entry`, which must never return; its stack is as good as new. */
 void fiber_prepare(fiber_context *pool, int i, void (*entry)());
 
-void fiber_enter(fiber_context *pool, int i);             /* from the scheduler; returns when the fiber leaves */
-void fiber_leave(fiber_context *pool, int i, bool for_good); /* from the fiber */
-void fiber_begin(fiber_context *pool, int i);             /* the first thing that an entry function does */
+void fiber_enter(fiber_context *pool, int i); /* from the scheduler; returns when the fiber leaves */
+enum fiber_exit { FIBER_WAITS, FIBER_FINISHED, FIBER_FAILED };
+void fiber_leave(fiber_context *pool, int i, fiber_exit how); /* from the fiber */
+void fiber_begin(fiber_context *pool, int i); /* the first thing that an entry function does */
 
 /* Order of memory, for TSan alone: what happened before a release is seen behind a later acquire of the same token. */
 #if SIMT_TSAN

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "harness.h"
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/ptx.cuh"
 
 namespace {
 
@@ -64,6 +64,70 @@ __global__ void k_shuffles(int *out) {
     out[t] = __shfl_xor_sync(uc::ALL_LANES, t, 5);
     out[32 + t] = __shfl_down_sync(uc::ALL_LANES, t, 4);
     out[64 + t] = __shfl_sync(uc::ALL_LANES, t, 9);
+}
+
+/* a [16][16], b [8][16] (its columns), d [16][8], all through ldmatrix as kernels do it: b as stored, and b transposed in
+ * memory through the transposing form. */
+template <class T> __global__ void k_product(const T *a, const T *b, const T *bt, float *d, float *dt) {
+    UC_SHARED(uint4, shared, [3][32]); /* 16-byte rows: a [16][2], b [8][2] twice, bt [16][2] (its upper half zero) */
+    T *sa = reinterpret_cast<T *>(shared[0]), *sb = reinterpret_cast<T *>(shared[1]), *st = reinterpret_cast<T *>(shared[2]);
+    const int t = (int)threadIdx.x;
+    for (int i = t; i < 256; i += 32) {
+        sa[i] = a[i];
+        sb[i] = b[i % 128];
+        st[i] = bt[i];
+    }
+    __syncwarp();
+    uint32_t fa[4], fb[4], ft[4];
+    ptx::ldmatrix_x4(fa, sa + t % 16 * 16 + t / 16 * 8);
+    ptx::ldmatrix_x4(fb, sb + t % 8 * 16 + t / 8 % 2 * 8);
+    ptx::ldmatrix_x4_trans(ft, st + t % 16 * 16 + t / 16 * 8);
+    float sum[4] = { 0.5f, 0.5f, 0.5f, 0.5f }, sum_t[4] = { 0, 0, 0, 0 };
+    const uint32_t low[2] = { fb[0], fb[1] }, low_t[2] = { ft[0], ft[1] };
+    ptx::mma_m16n8k16<T>(sum, fa, low);
+    ptx::mma_m16n8k16<T>(sum_t, fa, low_t);
+    for (int c = 0; c < 4; c++) {
+        d[(t / 4 + c / 2 * 8) * 8 + t % 4 * 2 + c % 2] = sum[c];
+        dt[(t / 4 + c / 2 * 8) * 8 + t % 4 * 2 + c % 2] = sum_t[c];
+    }
+}
+
+__global__ void k_fragment(const uint16_t *rows, uint32_t *out) {
+    UC_SHARED(uint4, shared, [32]);
+    uint16_t *s = reinterpret_cast<uint16_t *>(shared);
+    for (int i = (int)threadIdx.x; i < 256; i += 32) s[i] = rows[i];
+    __syncwarp();
+    uint32_t r[4], rt[4];
+    ptx::ldmatrix_x4(r, s + threadIdx.x * 8);
+    ptx::ldmatrix_x4_trans(rt, s + threadIdx.x * 8);
+    for (int m = 0; m < 4; m++) out[threadIdx.x * 8 + m] = r[m], out[threadIdx.x * 8 + 4 + m] = rt[m];
+}
+
+/* What is in shared memory before the wait, after a wait for the older group, and after the last one. */
+__global__ void k_async(const float *from, float *out) {
+    UC_SHARED(uint4, shared, [2]);
+    float *s = reinterpret_cast<float *>(shared);
+    ptx::cp_async_16(s, from, true);
+    ptx::cp_async_commit();
+    ptx::cp_async_8(s + 4, from + 4, true);
+    ptx::cp_async_4(s + 6, from + 6, false);
+    ptx::cp_async_commit();
+    out[0] = s[0];
+    ptx::cp_async_wait<1>();
+    out[1] = s[3], out[2] = s[4];
+    ptx::cp_async_wait<0>();
+    out[3] = s[5], out[4] = s[6];
+}
+
+__global__ void k_async_misaligned(const float *from) {
+    UC_SHARED(uint4, shared, [2]);
+    ptx::cp_async_16(reinterpret_cast<float *>(shared) + 1, from, true);
+}
+
+__global__ void k_async_in_flight(const float *from) {
+    UC_SHARED(uint4, shared, [2]);
+    ptx::cp_async_16(shared, from, true);
+    ptx::cp_async_commit();
 }
 
 /* ---- helpers ----------------------------------------------------------------------------------------------------- */
@@ -193,4 +257,76 @@ SIMT_TEST(twins_of_sixteen_bit_floats) {
         expect(__float2half_rn(f).bits == uc_f32_to_f16(f), "%a to f16", (double)f);
         expect(__float2bfloat16_rn(f).bits == uc_f32_to_bf16(f), "%a to bf16", (double)f);
     }
+}
+
+template <class T> static void check_product(const char *name) {
+    T a[256], b[128], bt[256];
+    float d[128], dt[128];
+    for (int i = 0; i < 256; i++) a[i] = uc::from_float<T>((float)((i * 37 + 11) % 61 - 30));
+    for (int i = 0; i < 128; i++) b[i] = uc::from_float<T>((float)((i * 29 + 5) % 53 - 26));
+    for (int k = 0; k < 16; k++)
+        for (int n = 0; n < 16; n++) bt[16 * k + n] = n < 8 ? b[16 * n + k] : uc::from_float<T>(0.0f);
+    const T *pa = a, *pb = b, *pbt = bt;
+    float *pd = d, *pdt = dt;
+    UC_LAUNCH(k_product<T>, dim3(1), dim3(32), 0, nullptr, pa, pb, pbt, pd, pdt);
+    expect(!simt_error()[0], "%s", simt_error());
+    for (int m = 0; m < 16; m++)
+        for (int n = 0; n < 8; n++) {
+            float sum = 0; /* small integers: exact in any order */
+            for (int k = 0; k < 16; k++) sum += uc::to_float(a[16 * m + k]) * uc::to_float(b[16 * n + k]);
+            expect(d[8 * m + n] == sum + 0.5f && dt[8 * m + n] == sum, "%s (%d,%d): %g and %g, expected %g", name, m, n,
+                   (double)d[8 * m + n], (double)dt[8 * m + n], (double)sum);
+        }
+}
+
+SIMT_TEST(twins_of_matrix_products) {
+    check_product<__half>("f16");
+    check_product<__nv_bfloat16>("bf16");
+}
+
+/* PTX ISA, ldmatrix: thread i holds elements (i / 4, 2 (i % 4)) and the next of each matrix; .trans exchanges row and
+ * column. Element (r, c) of matrix m has the value 256 m + 16 r + c here. */
+SIMT_TEST(twins_of_ldmatrix) {
+    uint16_t rows[256], *p = rows;
+    uint32_t out[256], *q = out;
+    for (int i = 0; i < 256; i++) rows[i] = (uint16_t)(i / 64 * 256 + i / 8 % 8 * 16 + i % 8);
+    UC_LAUNCH(k_fragment, dim3(1), dim3(32), 0, nullptr, p, q);
+    for (uint32_t i = 0; i < 32; i++)
+        for (uint32_t m = 0; m < 4; m++) {
+            const uint32_t r = i / 4, c = 2 * (i % 4), base = 256 * m;
+            expect(out[8 * i + m] == ((base + 16 * r + c) | (base + 16 * r + c + 1) << 16), "lane %u: %08x", i, out[8 * i + m]);
+            expect(out[8 * i + 4 + m] == ((base + 16 * c + r) | (base + 16 * (c + 1) + r) << 16), "lane %u: %08x", i,
+                   out[8 * i + 4 + m]);
+        }
+}
+
+SIMT_TEST(twins_of_asynchronous_copies) {
+    alignas(16) float from[8] = { 1, 2, 3, 4, 5, 6, 7, 8 }, out[5];
+    const float *f = from, *odd = from + 1;
+    float *o = out;
+    UC_LAUNCH(k_async, dim3(1), dim3(1), 0, nullptr, f, o);
+    expect(std::isnan(out[0]) && out[1] == 4 && std::isnan(out[2]) && out[3] == 6 && out[4] == 0, "%g %g %g %g %g",
+           (double)out[0], (double)out[1], (double)out[2], (double)out[3], (double)out[4]);
+    UC_LAUNCH(k_async_misaligned, dim3(1), dim3(1), 0, nullptr, odd);
+    names(error_of_launch(), "cp.async.16", "aligned");
+    UC_LAUNCH(k_async_in_flight, dim3(1), dim3(1), 0, nullptr, f);
+    names(error_of_launch(), "in flight");
+}
+
+/* With a submit function nothing runs until its owner says so. */
+static simt_launch *kept;
+static void keep(void *user, void *stream, simt_launch *launch) {
+    (void)user, (void)stream;
+    kept = launch;
+}
+
+SIMT_TEST(emulator_hands_launches_over) {
+    std::vector<int> out(64, 0);
+    int *p = out.data();
+    simt_set_submit(keep, nullptr);
+    UC_LAUNCH(k_early_return, dim3(1), dim3(64), 0, nullptr, p);
+    simt_set_submit(nullptr, nullptr);
+    expect(kept && out[0] == 0 && std::string(simt_kernel_name(kept)) == "k_early_return", "the launch ran at once");
+    expect(simt_run(kept) == 0 && out[0] == 2, "the kept launch did not run");
+    simt_free(kept);
 }
