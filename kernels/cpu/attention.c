@@ -15,7 +15,7 @@ typedef struct attention {
     int64_t wide_keys, wide_size; /* rounded up to whole panels */
     /* in scratch */
     float *k, *v;       /* per batch row and head: [wide_keys / PANEL][size][PANEL], [wide_size / PANEL][keys][PANEL] */
-    float *bias;        /* per batch row: [wide_keys], minus infinity beyond the last key */
+    float *bias;        /* per batch row: [wide_keys], zeros where there is none */
     float *per_thread;  /* queries [QUERIES][size], scores [QUERIES][wide_keys] */
     int64_t per_thread_floats;
 } attention;
@@ -47,7 +47,7 @@ static size_t attention_scratch(const uc_launch *l) {
 static void fill_bias(const attention *p, int64_t n) {
     const uc_view *own = &p->l->in[UC_ATT_BIAS], *context = &p->l->in[UC_ATT_CTX_BIAS];
     float *bias = p->bias + n * p->wide_keys;
-    for (int64_t i = 0; i < p->wide_keys; i++) bias[i] = i < p->keys ? 0.0f : -INFINITY;
+    for (int64_t i = 0; i < p->wide_keys; i++) bias[i] = 0.0f;
     for (int64_t i = 0; context->data && i < p->context; i++)
         bias[i] = (float)uc_get(context->data, context->dtype, n * p->context + i);
     for (int64_t i = 0; own->data && i < p->own; i++)
