@@ -10,7 +10,7 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from weights.train import diffusion
 
-DEFAULTS = {"prior_steps": 25, "prior_cfg_scale": 2.0, "steps": 25, "cfg_scale": 4.0, "sr256_steps": 4,
+DEFAULTS = {"prior_steps": 25, "prior_cfg_scale": 2.0, "steps": 25, "cfg_scale": 4.0, "sr256_steps": 2,
             "sr1024_steps": 2}
 
 
