@@ -111,7 +111,8 @@ typedef void (*unclip_log_fn)(void *user, unclip_log_level level, const char *me
 typedef struct unclip_engine_options {
     size_t struct_size;
     const char *model_dir; /* a diffusers UnCLIPPipeline directory, see weights/README.md; required */
-    const char *device;    /* "auto" (default, NULL too), "cpu", "ref" (slow double-precision reference), "cuda:N" */
+    const char *device;    /* "auto" (default, NULL too), "cpu", "ref" (slow double-precision reference), "cuda:N",
+                              "sim:N" (a simulation of CUDA devices on the CPU, for tests) */
     unclip_type type;
     unclip_run_mode run_mode;
     int threads;           /* CPU threads; 0 = all cores */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "backends.h"
+#include "cuda/backend_cuda.h"
 
 static void describe_part(json_t *parts, const char *name, const uc_params *params) {
     if (!params) return;
@@ -69,6 +70,19 @@ static json_t *describe_backend(uc_backend *backend, const char *name) {
     return j;
 }
 
+static void describe_gpus(json_t *devices, const uc_backend_options *options) {
+    uc_backend *backend = NULL;
+    for (int n = 0;; n++) {
+        char name[32];
+        bool known = false;
+        snprintf(name, sizeof name, "cuda:%d", n);
+        if (uc_backend_cuda_open(&backend, name, options, &known, NULL)) return;
+        uc_device_info info = { .name = "" };
+        uc_backend_cuda_info(backend, &info);
+        json_array_append_new(devices, describe_backend(backend, info.name));
+    }
+}
+
 char *uc_describe_devices(void) {
     const uc_backend_options options = { .threads = 1 };
     json_t *devices = json_array();
@@ -77,6 +91,10 @@ char *uc_describe_devices(void) {
         json_array_append_new(devices, describe_backend(backend, "this machine's processor"));
     if (!uc_backend_ref_new(&backend, &options, NULL))
         json_array_append_new(devices, describe_backend(backend, "reference in double precision, slow"));
+    describe_gpus(devices, &options);
+    bool known = false;
+    if (!uc_backend_cuda_open(&backend, "sim:0", &options, &known, NULL))
+        json_array_append_new(devices, describe_backend(backend, "simulation of a CUDA device, for tests"));
     char *json = json_dumps(devices, JSON_INDENT(2));
     json_decref(devices);
     return json;

@@ -336,6 +336,11 @@ static void close_backend(uc_backend *self) {
     free(b);
 }
 
+void uc_backend_cuda_info(uc_backend *backend, uc_device_info *info) {
+    const uc_device *d = &cuda_of(backend)->device;
+    if (d->rt->device_info(d->rt, d->number, info)) *info = (uc_device_info){ .name = "" };
+}
+
 unclip_status uc_backend_cuda_new(uc_backend **backend, uc_runtime *rt, bool owned, int device,
                                   const uc_backend_options *options, unclip_error *err) {
     cuda_backend *b = calloc(1, sizeof *b);

@@ -13,6 +13,9 @@ unclip_status uc_backend_cuda_new(uc_backend **backend, uc_runtime *rt, bool own
 unclip_status uc_backend_cuda_open(uc_backend **backend, const char *name, const uc_backend_options *options, bool *known,
                                    unclip_error *err);
 
+/* What such a backend's device is; zeros when it cannot be asked. */
+void uc_backend_cuda_info(uc_backend *backend, uc_device_info *info);
+
 /* ---- the backend's own parts -------------------------------------------------------------------------------------- */
 
 /* Run mode checked: each operation's inputs, weights too, are fetched as the device has them, the reference runs on them,

@@ -13,6 +13,7 @@
 #include "engine/tasks/stage_graphs.h"
 #include "host/backends.h"
 #include "host/loaded_model.h"
+#include "support/device.h"
 #include "support/golden.h"
 
 static const double PARITY = 1e-5;
@@ -32,8 +33,8 @@ static void on_bed(const char *model, bool reference, void (*test)(bed *, const 
     bed b = { 0 };
     snprintf(path, sizeof path, "%s/goldens/models/%s", UC_TEST_DATA, model);
     const uc_backend_options options = { .threads = 2 };
-    cr_assert_eq((reference ? uc_backend_ref_new : uc_backend_cpu_new)(&b.backend, &options, &err), UNCLIP_OK, "%s",
-                 err.message);
+    if (reference) cr_assert_eq(uc_backend_ref_new(&b.backend, &options, &err), UNCLIP_OK, "%s", err.message);
+    else b.backend = test_backend(2);
     cr_assert_eq(uc_loaded_model_open(&b.loaded, path, &err), UNCLIP_OK, "%s", err.message);
     b.session = (uc_session){ .model = &b.loaded->model, .backend = b.backend, .type = UC_F32 };
     snprintf(b.what, sizeof b.what, "%s on %s", model, b.backend->name);

@@ -9,6 +9,7 @@
 #include "engine/tasks/stage_run.h"
 #include "host/backends.h"
 #include "host/loaded_model.h"
+#include "support/device.h"
 #include "support/golden.h"
 #include "support/pictures.h"
 
@@ -132,10 +133,8 @@ static void run_stage(const parity_case *c, uc_cascade *cascade, unclip_stage st
 static void stages(parity_case *c) {
     unclip_error err = { 0 };
     golden_file g = golden_open("%s/%s.safetensors", c->model, c->name);
-    uc_backend *backend = NULL;
+    uc_backend *backend = test_backend(2);
     uc_loaded_model *loaded = NULL;
-    const uc_backend_options options = { .threads = 2 };
-    cr_assert_eq(uc_backend_cpu_new(&backend, &options, &err), UNCLIP_OK, "%s", err.message);
     cr_assert_eq(uc_loaded_model_open(&loaded, c->path, &err), UNCLIP_OK, "%s", err.message);
     const uc_session session = { .model = &loaded->model, .backend = backend, .type = UC_F32 };
     uc_request request;

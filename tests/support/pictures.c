@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
 #include "host/image/png_read.h"
 
 unclip_engine *open_engine(const char *model_dir) {
@@ -15,6 +16,7 @@ unclip_engine *open_engine(const char *model_dir) {
     unclip_engine_options options;
     unclip_engine_options_init(&options);
     options.model_dir = model_dir;
+    options.device = test_device();
     cr_assert_eq(unclip_engine_open(&engine, &options, &err), UNCLIP_OK, "%s", err.message);
     return engine;
 }

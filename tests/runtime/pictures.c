@@ -1,0 +1,137 @@
+/* pictures.c - whole pictures on simulated devices: those of the CPU, in every run mode, in every order of execution that
+ * streams and events allow, in every type, with the memory that the plan says. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "host/backends.h"
+#include "support/pictures.h"
+
+static uint8_t *on_cpu(painting *p) {
+    uc_backend *backend = NULL;
+    const uc_backend_options options = { .threads = 2 };
+    unclip_error err = { 0 };
+    cr_assert_eq(uc_backend_cpu_new(&backend, &options, &err), UNCLIP_OK, "%s", err.message);
+    cr_assert_eq(paint(p, backend, UC_F32, &err), UNCLIP_OK, "%s", err.message);
+    backend->close(backend);
+    uint8_t *rgb = p->rgb;
+    p->rgb = NULL;
+    return rgb;
+}
+
+static void same_as_cpu(const char *model, unclip_run_mode mode, uint64_t first_seed, uint64_t seeds) {
+    painting p;
+    painting_open(&p, model);
+    p.options.images_per_prompt = 2;
+    uint8_t *want = on_cpu(&p), *first = NULL;
+    for (uint64_t seed = first_seed; seed < first_seed + seeds; seed++) {
+        char what[128];
+        unclip_error err = { 0 };
+        uc_runtime *rt = sim_with((uc_sim_options){ .seed = seed });
+        snprintf(what, sizeof what, "%s on sim:0,seed=%llu, mode %d", model, (unsigned long long)seed, (int)mode);
+        cr_assert_eq(paint_on(&p, rt, mode, &err), UNCLIP_OK, "%s: %s", what, err.message);
+        expect_same_bytes(what, p.rgb, want, (int64_t)p.size);
+        if (!first) {
+            first = malloc(p.size);
+            memcpy(first, p.rgb, p.size);
+        }
+        cr_expect_arr_eq(p.rgb, first, p.size, "%s: other bytes than with the first seed", what);
+        sim_close(rt);
+    }
+    free(first);
+    free(want);
+    painting_close(&p);
+}
+
+Test(runtime_pictures, tiny_a_in_many_orders) { same_as_cpu("tiny-a", UNCLIP_RUN_REPLAY, 0, 24); }
+Test(runtime_pictures, tiny_b_in_many_orders) { same_as_cpu("tiny-b", UNCLIP_RUN_REPLAY, 100, 6); }
+Test(runtime_pictures, eager) { same_as_cpu("tiny-a", UNCLIP_RUN_EAGER, 0, 3); }
+Test(runtime_pictures, checked) { same_as_cpu("tiny-a", UNCLIP_RUN_CHECKED, 0, 2); }
+Test(runtime_pictures, timed) { same_as_cpu("tiny-a", UNCLIP_RUN_TIMED, 0, 2); }
+
+/* Half precision: each operation within its tolerance of the reference. */
+static void checked_in(uc_dtype type) {
+    painting p;
+    unclip_error err = { 0 };
+    uc_backend *backend = NULL;
+    painting_open(&p, "tiny-a");
+    uc_runtime *rt = sim_with((uc_sim_options){ .seed = 1 });
+    const uc_backend_options options = { .mode = UNCLIP_RUN_CHECKED, .threads = 1 };
+    cr_assert_eq(uc_backend_cuda_new(&backend, rt, false, 0, &options, &err), UNCLIP_OK, "%s", err.message);
+    cr_expect_eq(paint(&p, backend, type, &err), UNCLIP_OK, "%s", err.message);
+    backend->close(backend);
+    sim_close(rt);
+    painting_close(&p);
+}
+
+Test(runtime_pictures, checked_f16) { checked_in(UC_F16); }
+Test(runtime_pictures, checked_bf16) { checked_in(UC_BF16); }
+
+Test(runtime_pictures, steps_are_replayed) {
+    painting p;
+    unclip_error err = { 0 };
+    painting_open(&p, "tiny-a");
+    p.options.size = 64;
+    p.options.stage[UNCLIP_STAGE_DECODER].steps = 9;
+    uc_runtime *rt = sim_with((uc_sim_options){ .seed = 3 });
+    cr_assert_eq(paint_on(&p, rt, UNCLIP_RUN_REPLAY, &err), UNCLIP_OK, "%s", err.message);
+    const uc_sim_counts counts = uc_sim_count(rt);
+    cr_expect_geq(counts.replays, 7, "%llu replays", (unsigned long long)counts.replays);
+    cr_expect_leq(counts.captures, 4, "%llu captures", (unsigned long long)counts.captures);
+    sim_close(rt);
+    painting_close(&p);
+}
+
+Test(runtime_pictures, out_of_memory_says_how_much) {
+    painting p;
+    unclip_error err = { 0 };
+    painting_open(&p, "tiny-a");
+    uc_runtime *rt = sim_with((uc_sim_options){ .device_bytes = 300000 });
+    cr_expect_eq(paint_on(&p, rt, UNCLIP_RUN_REPLAY, &err), UNCLIP_ERR_MEMORY);
+    cr_expect(strstr(err.message, "sim:0: out of memory: ") && strstr(err.message, " of 300000 are free"), "%s", err.message);
+    sim_close(rt);
+    painting_close(&p);
+}
+
+/* A second picture needs no more device memory than the first: weights are shared, arenas given back. */
+Test(runtime_pictures, weights_are_uploaded_once) {
+    painting p;
+    unclip_error err = { 0 };
+    uc_backend *backend = NULL;
+    painting_open(&p, "tiny-a");
+    uc_runtime *rt = sim_with((uc_sim_options){ .seed = 2 });
+    const uc_backend_options options = { .threads = 1 };
+    cr_assert_eq(uc_backend_cuda_new(&backend, rt, false, 0, &options, &err), UNCLIP_OK, "%s", err.message);
+    cr_assert_eq(paint(&p, backend, UC_F32, &err), UNCLIP_OK, "%s", err.message);
+    const uint64_t most = uc_sim_count(rt).most_bytes;
+    cr_assert_eq(paint(&p, backend, UC_F32, &err), UNCLIP_OK, "%s", err.message);
+    cr_expect_eq(uc_sim_count(rt).most_bytes, most);
+    backend->close(backend);
+    sim_close(rt);
+    painting_close(&p);
+}
+
+Test(runtime_pictures, device_names) {
+    static const struct { const char *name; bool known; unclip_status status; } names[] = {
+        { "sim", true, UNCLIP_OK }, { "sim:7", true, UNCLIP_OK }, { "sim:0,seed=5,memory=90000000", true, UNCLIP_OK },
+        { "sim:8", true, UNCLIP_ERR_NO_DEVICE }, { "sim:99999999999999999999", true, UNCLIP_ERR_NO_DEVICE },
+        { "sim:", true, UNCLIP_ERR_NO_DEVICE }, { "sim:0,seed=", true, UNCLIP_ERR_NO_DEVICE },
+        { "sim:0,speed=1", true, UNCLIP_ERR_NO_DEVICE }, { "sim:0x", true, UNCLIP_ERR_NO_DEVICE },
+        { "simt", false, UNCLIP_ERR_NO_DEVICE }, { "cuda:0,seed=1", true, UNCLIP_ERR_NO_DEVICE },
+        { "cudax", false, UNCLIP_ERR_NO_DEVICE }, { "cuda:4000", true, UNCLIP_ERR_NO_DEVICE },
+        { "cpu", false, UNCLIP_ERR_NO_DEVICE },
+    };
+    const uc_backend_options options = { .threads = 1 };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        uc_backend *backend = NULL;
+        unclip_error err = { 0 };
+        bool known = false;
+        const unclip_status status = uc_backend_cuda_open(&backend, names[i].name, &options, &known, &err);
+        cr_expect_eq(status, names[i].status, "%s: status %d", names[i].name, (int)status);
+        cr_expect_eq(known, names[i].known, "%s", names[i].name);
+        if (status) cr_expect(err.message[0], "%s", names[i].name);
+        else backend->close(backend);
+    }
+}
