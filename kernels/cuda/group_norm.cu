@@ -203,7 +203,7 @@ __device__ inline moments merge_chunks(const problem &p, int n, int group) {
     return merge_warp(m);
 }
 
-template <class T, int V> __global__ void __launch_bounds__(THREADS) k_group_norm_apply(problem p, int groups) {
+template <class T, int V> __global__ void __launch_bounds__(THREADS, 2) k_group_norm_apply(problem p, int groups) {
     UC_SHARED(float2, normal, [MOST_GROUPS]); /* (mean, rstd) */
     const int n = (int)blockIdx.z, first_group = (int)blockIdx.y * groups, warp = (int)threadIdx.x / 32;
     for (int g = warp; g < groups; g += (int)blockDim.x / 32) {

@@ -13,7 +13,8 @@ if ! [ -x "$nvcc" ]; then
     echo "0 passed, 0 failed, 1 skipped"
     exit 77
 fi
-rm -rf "$out" && mkdir -p "$out" && cd "$out" || exit 1
+mkdir -p "$out" && cd "$out" || exit 1
+rm -f ./*.code failed
 version=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
 known=$("$nvcc" --list-gpu-code)
 architectures=()
@@ -22,9 +23,14 @@ echo "nvcc $version, architectures ${architectures[*]}"
 
 flags=(-std=c++17 -O3 -Werror all-warnings -Xptxas -v)
 for a in "${architectures[@]}"; do flags+=(-gencode "arch=compute_$a,code=sm_$a"); done
-printf '%s\n' "$source_dir"/kernels/cuda/*.cu |
-    xargs -P 2 -I{} bash -c 'name=$(basename "$1" .cu); shift; "$@" -c "$0" -o "$name.o" >"$name.txt" 2>&1 ||
-        { echo "FAILED to compile $0"; cat "$name.txt"; touch failed; }' {} {} "$nvcc" "${flags[@]}"
+# what is newer than its sources stays
+newest_header=$(ls -t "$source_dir"/kernels/cuda/*.cuh "$source_dir"/kernels/*.h "$source_dir"/engine/core/*.h | head -1)
+for f in "$source_dir"/kernels/cuda/*.cu; do
+    name=$(basename "$f" .cu)
+    [ "$name.o" -nt "$f" ] && [ "$name.o" -nt "$newest_header" ] || printf '%s\n' "$f"
+done |
+    xargs -r -P 2 -I{} bash -c 'name=$(basename "$0" .cu); "$@" -c "$0" -o "$name.o" >"$name.txt" 2>&1 ||
+        { echo "FAILED to compile $0"; cat "$name.txt"; touch failed; }' {} "$nvcc" "${flags[@]}"
 if [ -e failed ]; then echo "0 passed, 1 failed, 0 skipped"; exit 1; fi
 
 # "void (anonymous namespace)::k_x<float, 4>(...)" as k_x<float,4>

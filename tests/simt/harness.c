@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -24,6 +25,7 @@ void simt_expect(bool holds, const char *file, int line, const char *format, ...
     vprintf(format, args);
     printf("\n");
     va_end(args);
+    if (getenv("UC_STOP")) exit(1);
 }
 
 static double now(void) {

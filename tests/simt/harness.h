@@ -17,7 +17,7 @@ extern "C" {
 
 void simt_register(const char *name, void (*run)(void));
 
-/* A failed expectation is told and counted; the test goes on. */
+/* A failed expectation is told and counted; the test goes on, unless UC_STOP is in the environment. */
 void simt_expect(bool holds, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 #define expect(condition, ...) simt_expect((condition), __FILE__, __LINE__, __VA_ARGS__)

@@ -25,10 +25,14 @@ mutant() {
     [ "$build" = --apply ] && return
     for lane in simt simt_asan simt_tsan; do
         if ! compile "$lane" "$unit" >"$work/log" 2>&1; then
-            red="does not compile"
-        elif ! TSAN_OPTIONS=halt_on_error=1 timeout 300 "$work/$lane" $tests >"$work/log" 2>&1; then
-            red=$(grep -aEm1 -A1 'expected|reference|deadlock|mismatched|ERROR: Addr|runtime error|WARNING: Thread|other bytes|allowed|at .*\.cuh?:|in flight|mask' \
-                "$work/log" | tr -d '\r|' | sed "s/.*test_[a-z_]*\.c:[0-9]*: //; s/==[0-9]*==//; s/rerun:.*//" | tr '\n' ' ' | cut -c1-140)
+            echo "| $name | $what | **does not compile** | |"
+            return
+        elif ! UC_STOP=1 TSAN_OPTIONS=halt_on_error=1 timeout 300 "$work/$lane" $tests >"$work/log" 2>&1; then
+            for what_it_says in 'deadlock|mismatched|allowed|mask at|in flight|own mask|ERROR: Addr|runtime error|WARNING: Thread' \
+                'expected|reference|other bytes'; do
+                [ -n "$red" ] || red=$(grep -aEm1 -A1 "$what_it_says" "$work/log" | tr -d '\r|' |
+                    sed "s/.*test_[a-z_]*\.c:[0-9]*: //; s/==[0-9]*==//; s/rerun:.*//" | tr '\n' ' ' | cut -c1-150)
+            done
             [ -n "$red" ] || red="stopped"
         fi
         [ -n "$red" ] && break
@@ -44,7 +48,7 @@ compile() {
         simt_tsan) flags=(-fsanitize=thread) ;;
     esac
     objects=$build/tests/simt/CMakeFiles
-    g++ -std=c++17 -O1 -g "${flags[@]}" -x c++ -c "$work/src/kernels/cuda/$unit.cu" -o "$work/unit.o" &&
+    g++ -std=c++17 -O0 "${flags[@]}" -x c++ -c "$work/src/kernels/cuda/$unit.cu" -o "$work/unit.o" &&
         g++ "${flags[@]}" -o "$work/$lane" "$work/unit.o" \
             $(find "$objects/${lane}_kernels.dir" "$objects/${lane}_emulator.dir" "$objects/simt_reference.dir" -name '*.o' ! -name "$unit.cu.o") -lm
 }

@@ -22,6 +22,7 @@ static void group_norm(case_visitor visit, void *user) {
         { 2, 20, 64, 57, 2, FILL_NORMAL, true, true }, { 1, 9, 91, 101, 1, FILL_FAR, true, false },
         { 1, 2064, 3, 5, 1, FILL_NORMAL, true, true }, { 2, 509, 2, 3, 1, FILL_FAR, true, true },
         { 1, 4104, 2, 3, 1, FILL_NORMAL, true, true }, { 2, 24, 60, 70, 2, FILL_NORMAL, true, true },
+        { 1, 320, 64, 64, 32, FILL_NORMAL, true, true }, /* the decoder's first level */
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < TYPES; t++) {
@@ -74,6 +75,7 @@ static void attention(case_visitor visit, void *user) {
         { 1, 50, 63, 2, 1, 128, 0, 1, 0, FILL_NORMAL }, { 1, 64, 64, 64, 1, 104, 1, 0, 1, FILL_PEAKS },
         { 2, 3, 3, 78, 3, 64, 1, 1, 1, FILL_NORMAL },   { 1, 20, 20, 3, 1, 300, 1, 1, 1, FILL_NORMAL },
         { 1, 1, 7300, 0, 1, 4, 1, 0, 0, FILL_NORMAL },  { 1, 9, 9, 5, 2, 6, 0, 1, 1, FILL_NORMAL },
+        { 1, 1024, 1024, 81, 1, 64, 0, 1, 0, FILL_NORMAL }, /* a head of the decoder's largest attention */
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < TYPES; t++) {

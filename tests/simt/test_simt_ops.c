@@ -75,8 +75,8 @@ static void check(void *user, const op_case *c) {
     p->hit[rows.chosen] = true;
     p->cases++;
     last_error = (unclip_error){ 0 };
-    expect(op_check(c, &way, (uint64_t)p->cases, message), "row %s: %s\n%s", rows.name[rows.chosen], message,
-           last_error.message);
+    expect(op_check(c, &way, (uint64_t)p->cases, message), "row %s: %s (UC_CASE also chooses here)\n%s",
+           rows.name[rows.chosen], message, last_error.message);
 }
 
 static void check_operation(uc_op_kind kind) {
