@@ -1,7 +1,7 @@
 /* backend_cpu.c - the whole flow on the CPU's fast kernels: the product where there is no GPU.
  *
- * Pictures keep their channels innermost from a UNet's first convolution to its last. Weights of convolutions and linear
- * layers are made ready once and kept until the backend is closed. */
+ * Pictures keep their channels innermost from a UNet's first convolution to its last. Weights of convolutions and
+ * linear layers are made ready once and kept until the backend is closed. */
 #include "backend_host.h"
 
 #include <stdlib.h>
@@ -107,8 +107,10 @@ static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_h
     if (shape) {
         kernel->run = run_library;
         kernel->prepared = uc_onednn_prepare(b->dnn, shape, launch);
-        kernel->rounds_weight = launch->in[UC_CONV_WEIGHT].dtype != launch->in[0].dtype && launch->in[0].dtype != UC_F32;
-        return kernel->prepared ? UNCLIP_OK : uc_fail(err, UNCLIP_ERR_MEMORY, "no memory for a weight in oneDNN's order");
+        kernel->rounds_weight =
+            launch->in[UC_CONV_WEIGHT].dtype != launch->in[0].dtype && launch->in[0].dtype != UC_F32;
+        return kernel->prepared ? UNCLIP_OK
+                                : uc_fail(err, UNCLIP_ERR_MEMORY, "no memory for a weight in oneDNN's order");
     }
     const float *packed = NULL;
     const unclip_status status = packed_weight(b, &launch->in[UC_CONV_WEIGHT], &packed, err);

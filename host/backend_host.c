@@ -1,5 +1,5 @@
-/* backend_host.c - see backend_host.h. The plan's offsets become pointers into one arena, launches are built once, and a
- * run is a loop over them; run mode checked compares every operation with the reference on the way. */
+/* backend_host.c - see backend_host.h. The plan's offsets become pointers into one arena, launches are built once,
+ * and a run is a loop over them; run mode checked compares every operation with the reference on the way. */
 #include "backend_host.h"
 
 #include <stdlib.h>

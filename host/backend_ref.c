@@ -1,5 +1,5 @@
-/* backend_ref.c - the whole flow on the reference kernels: slow, in double precision, every picture row-major. What other
- * backends are judged by. */
+/* backend_ref.c - the whole flow on the reference kernels: slow, in double precision, every picture row-major. What
+ * other backends are judged by. */
 #include "backend_host.h"
 
 #include <stdlib.h>

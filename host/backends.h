@@ -4,8 +4,8 @@
 
 #include "../engine/core/backend.h"
 
-/* The CPU with the fast kernels, and with oneDNN where it was built in. Weights stay prepared until the backend is closed;
- * they are known by their address, so close it before freeing the weights that it has seen. */
+/* The CPU with the fast kernels, and with oneDNN where it was built in. Weights stay prepared until the backend is
+ * closed; they are known by their address, so close it before freeing the weights that it has seen. */
 unclip_status uc_backend_cpu_new(uc_backend **backend, const uc_backend_options *options, unclip_error *err);
 
 /* The reference kernels: double precision, slow. */

@@ -1,5 +1,5 @@
-/* activation.c - SiLU and the GELUs on their own: between the two linear layers of the time embeddings of prior, decoder
- * and upsamplers. Elsewhere they are fused into group_norm and matmul. */
+/* activation.c - SiLU and the GELUs on their own: between the two linear layers of the time embeddings of prior,
+ * decoder and upsamplers. Elsewhere they are fused into group_norm and matmul. */
 #define UC_FILE "activation.c"
 #include "foreach_isa.h"
 #include "simd.h"

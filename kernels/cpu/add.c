@@ -37,8 +37,8 @@ static void add_general(const uc_launch *l) {
             if (d <= b->shape.rank && b->shape.dim[b->shape.rank - d] != 1)
                 other[UC_MAX_RANK - d] = at[UC_MAX_RANK - d];
         }
-        const float sum = (float)uc_get(a->data, a->dtype, offset_of(a, at)) +
-                          (float)uc_get(b->data, b->dtype, offset_of(b, other));
+        const float sum =
+            (float)uc_get(a->data, a->dtype, offset_of(a, at)) + (float)uc_get(b->data, b->dtype, offset_of(b, other));
         uc_set(y->data, y->dtype, offset_of(y, at), (double)sum);
     }
 }
@@ -48,7 +48,8 @@ static void add(const uc_launch *l) {
     bool periodic = a->layout == y->layout;
     for (int i = 1; i <= b->shape.rank; i++)
         periodic = periodic && b->shape.dim[b->shape.rank - i] == a->shape.dim[a->shape.rank - i];
-    if (a->shape.rank == 4) periodic = periodic && b->layout == a->layout && (a->layout == UC_PLAIN || b->shape.rank == 4);
+    if (a->shape.rank == 4)
+        periodic = periodic && b->layout == a->layout && (a->layout == UC_PLAIN || b->shape.rank == 4);
     if (!periodic) {
         add_general(l);
         return;

@@ -1,12 +1,12 @@
-/* attention.c - multi-head attention over one or two segments of keys: CLIP's encoders, the prior (causal, with its cached
- * prefix) and the decoder (context tokens, then the picture's own).
+/* attention.c - multi-head attention over one or two segments of keys: CLIP's encoders, the prior (causal, with its
+ * cached prefix) and the decoder (context tokens, then the picture's own).
  *
- * First every head's keys are packed as panels [size][keys of the panel] and its values as [keys][channels of the panel],
- * both segments one after the other, in f32. Then each task takes a few queries of one head: scores of all keys in a
- * row of scratch, softmax, and the weighted sum of values; both products are tiles of registers (tile.h). */
+ * First every head's keys are packed as panels [size][keys of the panel] and its values as [keys][channels of the
+ * panel], both segments one after the other, in f32. Then each task takes a few queries of one head: scores of all
+ * keys in a row of scratch, softmax, and the weighted sum of values; both products are tiles of registers (tile.h). */
 #include "cpu.h"
 
-#ifndef UC_ISA_NAME /* shared by the instruction sets, hence compiled for the baseline */
+#ifndef UC_ISA_NAME                /* shared by the instruction sets, hence compiled for the baseline */
 enum { PANEL = 32, QUERIES = 12 }; /* multiples of every instruction set's panel and tile */
 
 typedef struct attention {
@@ -14,9 +14,9 @@ typedef struct attention {
     int64_t batch, queries, context, own, keys, heads, size;
     int64_t wide_keys, wide_size; /* rounded up to whole panels */
     /* in scratch */
-    float *k, *v;       /* per batch row and head: [wide_keys / PANEL][size][PANEL], [wide_size / PANEL][keys][PANEL] */
-    float *bias;        /* per batch row: [wide_keys], zeros where there is none */
-    float *per_thread;  /* queries [QUERIES][size], scores [QUERIES][wide_keys] */
+    float *k, *v;      /* per batch row and head: [wide_keys / PANEL][size][PANEL], [wide_size / PANEL][keys][PANEL] */
+    float *bias;       /* per batch row: [wide_keys], zeros where there is none */
+    float *per_thread; /* queries [QUERIES][size], scores [QUERIES][wide_keys] */
     int64_t per_thread_floats;
 } attention;
 
@@ -41,7 +41,8 @@ static attention attention_of(const uc_launch *l) {
 static size_t attention_scratch(const uc_launch *l) {
     const attention p = attention_of(l);
     return (size_t)(p.batch * (p.heads * (p.wide_keys * p.size + p.wide_size * p.keys) + p.wide_keys) +
-                    l->threads * p.per_thread_floats) * sizeof(float);
+                    l->threads * p.per_thread_floats) *
+           sizeof(float);
 }
 
 static void fill_bias(const attention *p, int64_t n) {
@@ -97,16 +98,16 @@ static void UC_ISA(pack_head)(const attention *p, int64_t n, int64_t head) {
 }
 
 /* to[r * stride + j] = sum over k of a[r * lda + k] * panel[k][j] for `rows` rows of one panel. */
-#define ATT_TILE(rows) \
+#define ATT_TILE(rows)                                                                                     \
     static void UC_ISA(att_tile_##rows)(float *to, int64_t stride, const float *a, int64_t lda, int64_t k, \
-                                        const float *panel) { \
-        vf acc[TILE_ROWS * 2]; \
-        for (int i = 0; i < (rows) * 2; i++) acc[i] = vf_set(0); \
-        tile_fma(acc, rows, 2, a, lda, k, panel); \
-        for (int r = 0; r < (rows); r++) { \
-            vf_store(to + r * stride, acc[2 * r]); \
-            vf_store(to + r * stride + VL, acc[2 * r + 1]); \
-        } \
+                                        const float *panel) {                                              \
+        vf acc[TILE_ROWS * 2];                                                                             \
+        for (int i = 0; i < (rows)*2; i++) acc[i] = vf_set(0);                                             \
+        tile_fma(acc, rows, 2, a, lda, k, panel);                                                          \
+        for (int r = 0; r < (rows); r++) {                                                                 \
+            vf_store(to + r * stride, acc[2 * r]);                                                         \
+            vf_store(to + r * stride + VL, acc[2 * r + 1]);                                                \
+        }                                                                                                  \
     }
 #if UC_ISA_LANES == 16
 ATT_TILE(12)
@@ -185,6 +186,7 @@ static void UC_ISA(attention)(const uc_launch *l) {
     const attention p = attention_of(l);
     const int64_t tiles = uc_ceil_div(p.queries, QUERIES);
     const int threads = uc_threads_for(l, p.batch * p.heads * p.queries * p.keys * p.size / 8);
+    (void)threads; /* without OpenMP */
     for (int64_t n = 0; n < p.batch; n++) fill_bias(&p, n);
     UC_OMP(parallel for num_threads(threads) schedule(static))
     for (int64_t i = 0; i < p.batch * p.heads; i++) UC_ISA(pack_head)(&p, i / p.heads, i % p.heads);

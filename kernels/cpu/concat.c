@@ -1,5 +1,5 @@
-/* concat.c - values side by side: the decoder's and upsamplers' skip connections, the upsamplers' input (noise and small
- * picture), the prior's token sequence. */
+/* concat.c - values side by side: the decoder's and upsamplers' skip connections, the upsamplers' input (noise and
+ * small picture), the prior's token sequence. */
 #include "cpu.h"
 
 enum { PARTS = 4 };
@@ -27,7 +27,8 @@ static void concat_pixels(const uc_launch *l) {
             const size_t run = (size_t)c * size;
             char *to = (char *)y->data + at;
             for (int64_t p = first; p < last; p++) {
-                if (x->dtype == y->dtype) copy_bytes(to + (size_t)p * pixel, (const char *)x->data + (size_t)p * run, run);
+                if (x->dtype == y->dtype)
+                    copy_bytes(to + (size_t)p * pixel, (const char *)x->data + (size_t)p * run, run);
                 else uc_convert(to + (size_t)p * pixel, y->dtype, uc_at(x->data, x->dtype, p * c), x->dtype, c);
             }
             at += run;

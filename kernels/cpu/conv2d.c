@@ -1,9 +1,10 @@
-/* conv2d.c - 2-D convolution with bias and residual, channels innermost: nearly all the arithmetic of the decoder and the
- * upsamplers, where no library does it.
+/* conv2d.c - 2-D convolution with bias and residual, channels innermost: nearly all the arithmetic of the decoder
+ * and the upsamplers, where no library does it.
  *
- * A task is a band of output rows by a group of panels of output channels (see gemm.h). The band's input rows are copied
- * into a buffer as f32 with their padding, if they need either; then the inputs under one row of the filter are contiguous in memory, and a
- * tile of neighbouring output pixels is a matrix product whose rows lie stride * channels apart (tile.h). */
+ * A task is a band of output rows by a group of panels of output channels (see gemm.h). The band's input rows are
+ * copied into a buffer as f32 with their padding, if they need either; then the inputs under one row of the filter
+ * are contiguous in memory, and a tile of neighbouring output pixels is a matrix product whose rows lie stride *
+ * channels apart (tile.h). */
 #include "gemm.h"
 
 #define UC_FILE "conv2d.c"
@@ -32,8 +33,18 @@ typedef struct conv {
 /* Sizes; the same function for every instruction set. */
 static inline conv UC_ISA(conv_of)(const uc_launch *l) {
     const int64_t *x = l->in[UC_CONV_X].shape.dim, *k = l->in[UC_CONV_WEIGHT].shape.dim, *y = l->out[0].shape.dim;
-    conv p = { .l = l, .batch = x[0], .c = x[1], .h = x[2], .w = x[3], .o = y[1], .oh = y[2], .ow = y[3], .kh = k[2],
-               .kw = k[3], .stride = l->attrs.conv2d.stride, .pad = l->attrs.conv2d.pad };
+    conv p = { .l = l,
+               .batch = x[0],
+               .c = x[1],
+               .h = x[2],
+               .w = x[3],
+               .o = y[1],
+               .oh = y[2],
+               .ow = y[3],
+               .kh = k[2],
+               .kw = k[3],
+               .stride = l->attrs.conv2d.stride,
+               .pad = l->attrs.conv2d.pad };
     p.row = (p.w + 2 * p.pad) * p.c;
     const int64_t fits = BAND_FLOATS / p.row;
     p.band = fits > p.kh ? (fits - p.kh) / p.stride + 1 : 1;
@@ -60,7 +71,8 @@ static void UC_ISA(fill_band)(const conv *p, int64_t n, int64_t first, float *ba
     }
 }
 
-/* Results of `rows` pixels of one panel, where nothing needs conversion; at is the first one's element (its channel 0). */
+/* Results of `rows` pixels of one panel, where nothing needs conversion; at is the first one's element (its channel
+ * 0). */
 UC_SIMD void UC_ISA(finish_f32)(const conv *p, const vf *acc, const int rows, const int vectors, int64_t at,
                                 int64_t channel, const vf *bias) {
     const float *residual = p->l->in[UC_CONV_RESIDUAL].data;
@@ -107,10 +119,10 @@ UC_SIMD void UC_ISA(conv_tile)(const conv *p, const float *x, const float *panel
     else UC_ISA(finish_any)(p, acc, rows, vectors, at, channel, bias);
 }
 
-#define CONV_TILE(rows, nv) \
-    __attribute__((noinline)) static void UC_ISA(conv_##rows##_##nv)(const conv *p, const float *x, const float *panel, \
-                                                                    int64_t at, int64_t channel) { \
-        UC_ISA(conv_tile)(p, x, panel, rows, nv, at, channel); \
+#define CONV_TILE(rows, nv)                                                               \
+    __attribute__((noinline)) static void UC_ISA(conv_##rows##_##nv)(                     \
+        const conv *p, const float *x, const float *panel, int64_t at, int64_t channel) { \
+        UC_ISA(conv_tile)(p, x, panel, rows, nv, at, channel);                            \
     }
 #define CONV_TILES(rows) CONV_TILE(rows, 0) CONV_TILE(rows, 1) CONV_TILE(rows, 2)
 #if UC_ISA_LANES == 16
@@ -126,8 +138,10 @@ CONV_TILES(1)
 static void UC_ISA(conv_row)(const conv *p, const float *x, int64_t at, int64_t channel) {
     const float *panel = p->packed + channel * p->kh * p->kw * p->c;
     const int nv = uc_panel_vectors(p->o - channel, VL, p->kw * p->c);
-#define CONV_CALL(rows) \
-    (nv == 2 ? UC_ISA(conv_##rows##_2) : nv ? UC_ISA(conv_##rows##_1) : UC_ISA(conv_##rows##_0))(p, from, panel, to, channel)
+#define CONV_CALL(rows)                \
+    (nv == 2 ? UC_ISA(conv_##rows##_2) \
+     : nv    ? UC_ISA(conv_##rows##_1) \
+             : UC_ISA(conv_##rows##_0))(p, from, panel, to, channel)
     for (int64_t i = 0, step; i < p->ow; i += step) {
         step = tile_rows_at(p->ow - i);
         const float *from = x + i * p->stride * p->c;
@@ -175,8 +189,10 @@ static void UC_ISA(conv2d_run)(const uc_launch *l, const float *packed, float *t
 static void UC_ISA(conv2d)(const uc_launch *l) {
     const uc_view *weight = &l->in[UC_CONV_WEIGHT];
     float *packed = l->scratch;
-    uc_cpu_pack_for(UC_ISA_LANES == 16 ? UC_ISA_AVX512 : UC_ISA_LANES == 8 ? UC_ISA_AVX2 : UC_ISA_BASE, packed, weight,
-                    l->threads);
+    uc_cpu_pack_for(UC_ISA_LANES == 16  ? UC_ISA_AVX512
+                    : UC_ISA_LANES == 8 ? UC_ISA_AVX2
+                                        : UC_ISA_BASE,
+                    packed, weight, l->threads);
     UC_ISA(conv2d_run)(l, packed, packed + uc_cpu_packed_bytes(weight->shape) / sizeof(float));
 }
 

@@ -12,7 +12,8 @@
 
 #include "../ops.h"
 
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+/* UC_CPU_PORTABLE leaves the baseline alone, as other processors have it. */
+#if defined(__x86_64__) && !defined(UC_CPU_PORTABLE)
 #define UC_CPU_X86 1
 #include <immintrin.h>
 #else
@@ -49,21 +50,23 @@ uc_kernel uc_cpu_kernel_variant(uc_op_kind kind, uc_isa isa);
 
 /* Defines the kernel of an operation from the variants of a function, and a scratch function. */
 #if UC_CPU_X86
-#define UC_CPU_VARIANT_LIST(function) { function##_base, function##_avx2, function##_avx512 }
+#define UC_CPU_VARIANT_LIST(function) \
+    { function##_base, function##_avx2, function##_avx512 }
 #else
-#define UC_CPU_VARIANT_LIST(function) { function##_base, function##_base, function##_base }
+#define UC_CPU_VARIANT_LIST(function) \
+    { function##_base, function##_base, function##_base }
 #endif
-#define UC_CPU_VARIANTS(name, function) \
+#define UC_CPU_VARIANTS(name, function)                                                     \
     const uc_kernel uc_cpu_##name##_variants[UC_ISA_COUNT] = UC_CPU_VARIANT_LIST(function); \
     void uc_cpu_##name(const uc_launch *l) { uc_cpu_##name##_variants[uc_cpu_isa()](l); }
 /* The same for a kernel without vector code. */
-#define UC_CPU_SINGLE(name, function) \
+#define UC_CPU_SINGLE(name, function)                                                          \
     const uc_kernel uc_cpu_##name##_variants[UC_ISA_COUNT] = { function, function, function }; \
     void uc_cpu_##name(const uc_launch *l) { function(l); }
-#define UC_CPU_NO_SCRATCH(name) \
+#define UC_CPU_NO_SCRATCH(name)                          \
     size_t uc_cpu_##name##_scratch(const uc_launch *l) { \
-        (void)l; \
-        return 0; \
+        (void)l;                                         \
+        return 0;                                        \
     }
 
 static inline int64_t uc_min64(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -87,7 +90,8 @@ static inline void uc_move(const uc_view *to, int64_t to_at, const uc_view *from
     else uc_convert(dst, to->dtype, src, from->dtype, count);
 }
 
-/* How many threads are worth starting for this much work (elements touched, or the like): a start costs microseconds. */
+/* How many threads are worth starting for this much work (elements touched, or the like): a start costs
+ * microseconds. */
 static inline int uc_threads_for(const uc_launch *l, int64_t work) {
     return l->threads > 1 && work >= 16384 ? l->threads : 1;
 }

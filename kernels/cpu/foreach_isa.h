@@ -1,7 +1,8 @@
 /* foreach_isa.h - compiles the body of a kernel file once per instruction set.
  *
- * A binary built on one machine must be fast on another, so the kernels of the whole flow (CLIP text -> prior -> decoder
- * -> upsamplers) are compiled for AVX-512, AVX2 and the baseline, and chosen at run time. A kernel file reads:
+ * A binary built on one machine must be fast on another, so the kernels of the whole flow (CLIP text -> prior ->
+ * decoder -> upsamplers) are compiled for AVX-512, AVX2 and the baseline, and chosen at run time. A kernel file
+ * reads:
  *
  *     #define UC_FILE "activation.c"
  *     #include "foreach_isa.h"

@@ -12,20 +12,32 @@ size_t uc_cpu_packed_bytes(uc_shape w) {
     return (size_t)(uc_round_up(w.dim[0], 16) * inputs_of(w) * taps_of(w)) * sizeof(float);
 }
 
+/* One column of a panel: the filter of one output, given in runs of whole inputs. */
+static void pack_column(float *panel, const uc_view *weight, int64_t o, int64_t c, int64_t width, int64_t group) {
+    enum { RUN = 1024 };
+    const int64_t inputs = inputs_of(weight->shape), taps = taps_of(weight->shape), most = uc_max64(RUN / taps, 1);
+    float run[RUN];
+    for (int64_t i = 0, count; i < inputs; i += count) {
+        count = uc_min64(most, inputs - i);
+        for (int64_t part = 0, size; part < count * taps; part += size) { /* a filter may exceed the buffer */
+            size = uc_min64(RUN, count * taps - part);
+            const int64_t from = (o * inputs + i) * taps + part;
+            uc_convert(run, UC_F32, uc_at(weight->data, weight->dtype, from), weight->dtype, size);
+            for (int64_t k = 0; k < size; k++) {
+                const int64_t step = (part + k) % taps * inputs + i + (part + k) / taps;
+                panel[(step / group * width + c) * group + step % group] = run[k];
+            }
+        }
+    }
+}
+
 /* One panel of `width` columns from output `first` on; group is 2 where two steps of k lie together, else 1. */
 static void pack_panel(float *panel, const uc_view *weight, int64_t first, int64_t width, int64_t group) {
-    const int64_t inputs = inputs_of(weight->shape), taps = taps_of(weight->shape), k = inputs * taps;
+    const int64_t k = inputs_of(weight->shape) * taps_of(weight->shape);
     for (int64_t c = 0; c < width; c++) {
-        const int64_t o = first + c;
-        for (int64_t i = 0; i < inputs; i++)
-            for (int64_t t = 0; t < taps; t++) {
-                const int64_t step = t * inputs + i;
-                float value = 0;
-                if (o < weight->shape.dim[0])
-                    uc_convert(&value, UC_F32, uc_at(weight->data, weight->dtype, o * k + i * taps + t), weight->dtype,
-                               1);
-                panel[(step / group * width + c) * group + step % group] = value;
-            }
+        if (first + c < weight->shape.dim[0]) pack_column(panel, weight, first + c, c, width, group);
+        else
+            for (int64_t step = 0; step < k; step++) panel[(step / group * width + c) * group + step % group] = 0;
     }
 }
 

@@ -1,14 +1,15 @@
-/* group_norm.c - group normalisation with the time embedding's sum or scale and shift, and SiLU: before every convolution
- * of the decoder and the upsamplers; after convolution their largest cost, and all of it memory traffic.
+/* group_norm.c - group normalisation with the time embedding's sum or scale and shift, and SiLU: before every
+ * convolution of the decoder and the upsamplers; after convolution their largest cost, and all of it memory traffic.
  *
- * Rows are pixels or tokens, channels innermost. The picture is cut into chunks whose size depends on the channels alone:
+ * Rows are pixels or tokens, channels innermost. The picture is cut into chunks whose size depends on the channels
+ * alone:
  *   1. each chunk's mean and sum of squared deviations per group. The sums are taken of deviations, first from the
  *      chunk's first row, then from the group's mean, while the chunk is in the L1 cache: a mean far from zero does
  *      not swallow the variance, and memory is read once;
  *   2. the chunks are merged in order, in double (Chan, Golub, LeVeque), into three numbers a channel;
  *   3. y = act((x - middle) * factor + offset), one read and one write.
- * A row of channels is rarely a multiple of a vector, so per-channel numbers are repeated up to a common period, and the
- * loops run over the flat memory. */
+ * A row of channels is rarely a multiple of a vector, so per-channel numbers are repeated up to a common period, and
+ * the loops run over the flat memory. */
 #include "cpu.h"
 
 #ifndef UC_ISA_NAME /* shared by the instruction sets, hence compiled for the baseline */
@@ -22,7 +23,7 @@ typedef struct moments {
 typedef struct norm {
     const uc_launch *l;
     int64_t batch, rows, channels, groups, per_group;
-    int64_t period;     /* floats after which channels and vectors are in step again */
+    int64_t period; /* floats after which channels and vectors are in step again */
     int64_t chunk_rows, chunks, chunk_floats;
     /* in scratch */
     moments *parts;     /* [batch][chunks][groups] */
@@ -76,8 +77,8 @@ static double channel_sum(const norm *p, const float *sums, int64_t c) {
     return sum;
 }
 
-/* Sums of deviations from first[channel] become group means; `middle` gets what pass two subtracts from x, and first the
- * mean of what is left of each channel then. */
+/* Sums of deviations from first[channel] become group means; `middle` gets what pass two subtracts from x, and first
+ * the mean of what is left of each channel then. */
 static void means_of(const norm *p, int64_t n, int64_t rows, const float *sums, float *first, float *middle,
                      moments *out) {
     for (int64_t g = 0; g < p->groups; g++) {
@@ -179,8 +180,7 @@ static void UC_ISA(measure_chunk)(const norm *p, int64_t n, int64_t chunk) {
     const int64_t row = chunk * p->chunk_rows, rows = uc_min64(p->chunk_rows, p->rows - row);
     const float *in = row_in(x->data, x->dtype, (n * p->rows + row) * p->channels, rows * p->channels, tmp);
     moments *out = &p->parts[(n * p->chunks + chunk) * p->groups];
-    for (int64_t j = 0; j < p->period; j += p->channels)
-        memcpy(first + j, in, (size_t)p->channels * sizeof *first);
+    for (int64_t j = 0; j < p->period; j += p->channels) memcpy(first + j, in, (size_t)p->channels * sizeof *first);
     UC_ISA(accumulate)(p, in, rows * p->channels, first, sums, false);
     means_of(p, n, rows, sums, first, middle, out);
     UC_ISA(accumulate)(p, in, rows * p->channels, middle, sums, true);
@@ -224,6 +224,7 @@ static void UC_ISA(apply_chunk)(const norm *p, int64_t n, int64_t chunk) {
 static void UC_ISA(group_norm)(const uc_launch *l) {
     const norm p = norm_of(l);
     const int threads = uc_threads_for(l, p.batch * p.rows * p.channels);
+    (void)threads; /* without OpenMP */
     UC_OMP(parallel for num_threads(threads) schedule(static))
     for (int64_t i = 0; i < p.batch * p.chunks; i++) UC_ISA(measure_chunk)(&p, i / p.chunks, i % p.chunks);
     for (int64_t n = 0; n < p.batch; n++) fill_coefficients(&p, n);

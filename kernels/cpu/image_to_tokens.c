@@ -1,5 +1,5 @@
-/* image_to_tokens.c - a picture as a sequence of pixels, before the decoder's attention and in CLIP's image encoder. With
- * the channels innermost the bytes are the same, and the planner then needs no operation. */
+/* image_to_tokens.c - a picture as a sequence of pixels, before the decoder's attention and in CLIP's image encoder.
+ * With the channels innermost the bytes are the same, and the planner then needs no operation. */
 #include "move.h"
 
 static void image_to_tokens(const uc_launch *l) {

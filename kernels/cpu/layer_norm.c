@@ -39,7 +39,8 @@ static void UC_ISA(layer_norm)(const uc_launch *l) {
     const float eps = l->attrs.layer_norm.eps;
     float *scratch = l->scratch, *w = scratch, *b = scratch + c;
     if (weight->data) row_read(w, weight->data, weight->dtype, c);
-    else for (int64_t i = 0; i < c; i++) w[i] = 1;
+    else
+        for (int64_t i = 0; i < c; i++) w[i] = 1;
     if (bias->data) row_read(b, bias->data, bias->dtype, c);
     else memset(b, 0, (size_t)c * sizeof *b);
     UC_OMP(parallel for num_threads(uc_threads_for(l, count)) schedule(static))
@@ -48,8 +49,7 @@ static void UC_ISA(layer_norm)(const uc_launch *l) {
         const float factor = UC_ISA(centre_row)(d, row_in(x->data, x->dtype, row * c, c, d), c, eps);
         float *out = y->dtype == UC_F32 ? (float *)y->data + row * c : d;
         int64_t i = 0;
-        for (; i + VL <= c; i += VL)
-            vf_store(out + i, vf_fma(vf_load(d + i) * factor, vf_load(w + i), vf_load(b + i)));
+        for (; i + VL <= c; i += VL) vf_store(out + i, vf_fma(vf_load(d + i) * factor, vf_load(w + i), vf_load(b + i)));
         for (; i < c; i++) out[i] = d[i] * factor * w[i] + b[i];
         if (out == d) row_out((uint16_t *)y->data + row * c, y->dtype, d, c);
     }

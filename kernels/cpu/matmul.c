@@ -1,5 +1,5 @@
-/* matmul.c - x times weight transposed, with bias, activation and residual: the linear layers of CLIP, the prior, the time
- * embeddings and the decoder's attention, where no library does them.
+/* matmul.c - x times weight transposed, with bias, activation and residual: the linear layers of CLIP, the prior,
+ * the time embeddings and the decoder's attention, where no library does them.
  *
  * Work is cut into blocks of rows by groups of panels (see gemm.h); within, tiles of registers (tile.h). Rows that are
  * not f32 are converted once per block. */
@@ -50,10 +50,10 @@ UC_SIMD void UC_ISA(matmul_tile)(const product *p, const float *x, const float *
     UC_ISA(finish_tile)(p, acc, rows, vectors, row, column);
 }
 
-#define MATMUL_TILE(rows, nv) \
-    __attribute__((noinline)) static void UC_ISA(matmul_##rows##_##nv)(const product *p, const float *x, \
-                                                                      const float *panel, int64_t row, int64_t column) { \
-        UC_ISA(matmul_tile)(p, x, panel, rows, nv, row, column); \
+#define MATMUL_TILE(rows, nv)                                                                \
+    __attribute__((noinline)) static void UC_ISA(matmul_##rows##_##nv)(                      \
+        const product *p, const float *x, const float *panel, int64_t row, int64_t column) { \
+        UC_ISA(matmul_tile)(p, x, panel, rows, nv, row, column);                             \
     }
 #define MATMUL_TILES(rows) MATMUL_TILE(rows, 0) MATMUL_TILE(rows, 1) MATMUL_TILE(rows, 2)
 #if UC_ISA_LANES == 16
@@ -69,8 +69,10 @@ MATMUL_TILES(1)
 static void UC_ISA(matmul_panel)(const product *p, const float *x, int64_t first, int64_t count, int64_t column) {
     const float *panel = p->packed + column * p->inputs;
     const int nv = uc_panel_vectors(p->outputs - column, VL, p->inputs);
-#define MATMUL_CALL(rows) \
-    (nv == 2 ? UC_ISA(matmul_##rows##_2) : nv ? UC_ISA(matmul_##rows##_1) : UC_ISA(matmul_##rows##_0))(p, at, panel, first + r, column)
+#define MATMUL_CALL(rows)                \
+    (nv == 2 ? UC_ISA(matmul_##rows##_2) \
+     : nv    ? UC_ISA(matmul_##rows##_1) \
+             : UC_ISA(matmul_##rows##_0))(p, at, panel, first + r, column)
     for (int64_t r = 0, step; r < count; r += step) {
         step = tile_rows_at(count - r);
         const float *at = x + r * p->inputs;
@@ -97,8 +99,8 @@ static void UC_ISA(matmul_run)(const uc_launch *l, const float *packed, float *t
     for (int64_t task = 0; task < blocks * groups; task++) {
         const int64_t first = task % blocks * ROW_BLOCK, count = uc_min64(ROW_BLOCK, p.rows - first);
         const int64_t begin = task / blocks * group, end = uc_min64(begin + group, p.outputs);
-        const float *rows = row_in(x->data, x->dtype, first * p.inputs, count * p.inputs,
-                                   tmp + uc_thread() * ROW_BLOCK * p.inputs);
+        const float *rows =
+            row_in(x->data, x->dtype, first * p.inputs, count * p.inputs, tmp + uc_thread() * ROW_BLOCK * p.inputs);
         for (int64_t column = begin; column < end; column += 2 * VL)
             UC_ISA(matmul_panel)(&p, rows, first, count, column);
     }
@@ -107,8 +109,10 @@ static void UC_ISA(matmul_run)(const uc_launch *l, const float *packed, float *t
 static void UC_ISA(matmul)(const uc_launch *l) {
     const uc_view *weight = &l->in[UC_MATMUL_WEIGHT];
     float *packed = l->scratch;
-    uc_cpu_pack_for(UC_ISA_LANES == 16 ? UC_ISA_AVX512 : UC_ISA_LANES == 8 ? UC_ISA_AVX2 : UC_ISA_BASE, packed, weight,
-                    l->threads);
+    uc_cpu_pack_for(UC_ISA_LANES == 16  ? UC_ISA_AVX512
+                    : UC_ISA_LANES == 8 ? UC_ISA_AVX2
+                                        : UC_ISA_BASE,
+                    packed, weight, l->threads);
     UC_ISA(matmul_run)(l, packed, packed + uc_cpu_packed_bytes(weight->shape) / sizeof(float));
 }
 

@@ -1,8 +1,8 @@
 /* onednn.c - see onednn.h. The differences between oneDNN 2.x and 3.x (memory descriptors became pointers, operation
  * descriptors went away) are kept in the first section.
  *
- * Scratch memory is the caller's. Arithmetic on f32 stays f32 (fpmath mode strict). Threads are OpenMP's: the setting is
- * made around each call into the library and put back. */
+ * Scratch memory is the caller's. Arithmetic on f32 stays f32 (fpmath mode strict). Threads are OpenMP's: the
+ * setting is made around each call into the library and put back. */
 #include "onednn.h"
 
 #if defined(UC_HAVE_ONEDNN)
@@ -58,21 +58,23 @@ static bool create_convolution(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, 
 #if DNNL_VERSION_MAJOR >= 3
     const dnnl_dims_t dilation = { 0, 0 };
     return dnnl_convolution_forward_primitive_desc_create(pd, engine, dnnl_forward_inference, dnnl_convolution_direct,
-                                                          ref_of(&o->x), ref_of(&o->weight), bias, ref_of(&o->y), stride,
-                                                          dilation, pad, pad, attr) == dnnl_success;
+                                                          ref_of(&o->x), ref_of(&o->weight), bias, ref_of(&o->y),
+                                                          stride, dilation, pad, pad, attr) == dnnl_success;
 #else
     dnnl_convolution_desc_t d;
     return dnnl_convolution_forward_desc_init(&d, dnnl_forward_inference, dnnl_convolution_direct, ref_of(&o->x),
-                                              ref_of(&o->weight), bias, ref_of(&o->y), stride, pad, pad) == dnnl_success &&
+                                              ref_of(&o->weight), bias, ref_of(&o->y), stride, pad,
+                                              pad) == dnnl_success &&
            dnnl_primitive_desc_create(pd, &d, attr, engine, NULL) == dnnl_success;
 #endif
 }
 
-static bool create_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const operands *o, dnnl_primitive_attr_t attr) {
+static bool create_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const operands *o,
+                          dnnl_primitive_attr_t attr) {
     const desc_ref bias = o->has_bias ? ref_of(&o->bias) : NULL;
 #if DNNL_VERSION_MAJOR >= 3
-    return dnnl_matmul_primitive_desc_create(pd, engine, ref_of(&o->x), ref_of(&o->weight), bias, ref_of(&o->y), attr) ==
-           dnnl_success;
+    return dnnl_matmul_primitive_desc_create(pd, engine, ref_of(&o->x), ref_of(&o->weight), bias, ref_of(&o->y),
+                                             attr) == dnnl_success;
 #else
     dnnl_matmul_desc_t d;
     return dnnl_matmul_desc_init(&d, ref_of(&o->x), ref_of(&o->weight), bias, ref_of(&o->y)) == dnnl_success &&
@@ -93,7 +95,7 @@ struct uc_onednn_shape {
     shape_key key;
     dnnl_primitive_desc_t pd; /* NULL: the library has no kernel for this shape */
     dnnl_primitive_t primitive;
-    dnnl_memory_t x, y, residual, scratch; /* without memory of their own */
+    dnnl_memory_t x, y, residual, scratch;  /* without memory of their own */
     size_t scratch_bytes, x_bytes, y_bytes; /* of one image */
 };
 
@@ -180,8 +182,8 @@ void uc_onednn_free(uc_onednn *dnn) {
 
 static dnnl_data_type_t type_of(uc_dtype type) { return type == UC_BF16 ? dnnl_bf16 : dnnl_f32; }
 
-/* In f32, linear layers and convolutions of few channels are as fast in matmul.c and conv2d.c (measured on AVX-512 against
- * oneDNN 2.6), which need no repetition for each image. */
+/* In f32, linear layers and convolutions of few channels are as fast in matmul.c and conv2d.c (measured on AVX-512
+ * against oneDNN 2.6), which need no repetition for each image. */
 static bool worth_asking(const uc_launch *l) {
     const uc_dtype type = l->in[0].dtype;
     if (l->out[0].dtype != type || (type != UC_F32 && type != UC_BF16)) return false;
@@ -362,9 +364,9 @@ static bool fill_stored(uc_onednn *dnn, stored *w, const uc_view *view, bool tra
     own_desc plain;
     memset(&plain, 0, sizeof plain);
     /* a linear layer's weight is stored [out, in] and multiplied as [in, out] */
-    bool good = transposed ? make_desc(&plain, 2, turned, dnnl_f32, dnnl_ba)
-                           : make_desc(&plain, view->shape.rank, d, dnnl_f32,
-                                       view->shape.rank == 4 ? dnnl_abcd : dnnl_a);
+    bool good = transposed
+                    ? make_desc(&plain, 2, turned, dnnl_f32, dnnl_ba)
+                    : make_desc(&plain, view->shape.rank, d, dnnl_f32, view->shape.rank == 4 ? dnnl_abcd : dnnl_a);
     good = good && reorder_into(dnn, &plain, copy ? copy : view->data, w, desc);
     drop_desc(&plain);
     free(copy);
@@ -391,7 +393,8 @@ static dnnl_memory_t stored_weight(uc_onednn *dnn, const uc_view *view, bool tra
 static dnnl_memory_t stored_bias(uc_onednn *dnn, const uc_onednn_shape *s, const uc_view *bias) {
     uc_view view = *bias;
     if (s->key.kind == UC_OP_matmul) view.shape = UC_SHAPE2(bias->shape.dim[0], 1); /* turned into [1, out] */
-    return stored_weight(dnn, &view, s->key.kind == UC_OP_matmul, dnnl_primitive_desc_query_md(s->pd, dnnl_query_weights_md, 1));
+    return stored_weight(dnn, &view, s->key.kind == UC_OP_matmul,
+                         dnnl_primitive_desc_query_md(s->pd, dnnl_query_weights_md, 1));
 }
 
 const uc_onednn_op *uc_onednn_prepare(uc_onednn *dnn, const uc_onednn_shape *s, const uc_launch *l) {
@@ -418,7 +421,9 @@ static bool set_memory(dnnl_memory_t memory, void *data, size_t offset) {
 
 bool uc_onednn_run(const uc_onednn_op *op, const uc_launch *l) {
     const uc_onednn_shape *s = op->shape;
-    dnnl_exec_arg_t args[6] = { { DNNL_ARG_SRC, s->x }, { DNNL_ARG_WEIGHTS, op->weight }, { DNNL_ARG_DST, s->y },
+    dnnl_exec_arg_t args[6] = { { DNNL_ARG_SRC, s->x },
+                                { DNNL_ARG_WEIGHTS, op->weight },
+                                { DNNL_ARG_DST, s->y },
                                 { DNNL_ARG_SCRATCHPAD, s->scratch } };
     int count = 4;
     if (s->key.bias) args[count++] = (dnnl_exec_arg_t){ DNNL_ARG_BIAS, op->bias };
@@ -430,7 +435,8 @@ bool uc_onednn_run(const uc_onednn_op *op, const uc_launch *l) {
     bool good = set_memory(s->scratch, l->scratch, 0);
     for (int64_t n = 0; good && n < l->in[0].shape.dim[0]; n++) {
         const size_t image = (size_t)n;
-        good = set_memory(s->x, l->in[0].data, image * s->x_bytes) && set_memory(s->y, l->out[0].data, image * s->y_bytes) &&
+        good = set_memory(s->x, l->in[0].data, image * s->x_bytes) &&
+               set_memory(s->y, l->out[0].data, image * s->y_bytes) &&
                (!s->key.residual || set_memory(s->residual, l->in[3].data, image * s->y_bytes)) &&
                dnnl_primitive_execute(s->primitive, s->dnn->stream, count, args) == dnnl_success &&
                dnnl_stream_wait(s->dnn->stream) == dnnl_success;

@@ -1,5 +1,6 @@
-/* onednn.h - convolution and matmul by oneDNN: most of the arithmetic of every network of the flow, where the library is
- * there and has a kernel made for the shape; elsewhere conv2d.c and matmul.c do it. Works with oneDNN 2.x and 3.x.
+/* onednn.h - convolution and matmul by oneDNN: most of the arithmetic of every network of the flow, where the
+ * library is there and has a kernel made for the shape; elsewhere conv2d.c and matmul.c do it. Works with oneDNN 2.x
+ * and 3.x.
  *
  * The library may choose other kernels for another batch size, and those may add in another order. So that an image has
  * the same bytes in any batch, an operation is made ready for one image and executed image by image. */

@@ -1,4 +1,5 @@
-/* repeat.c - the whole batch again, once per half of the guidance: decoder and prior run [unconditional; conditional]. */
+/* repeat.c - the whole batch again, once per half of the guidance: decoder and prior run [unconditional;
+ * conditional]. */
 #include "cpu.h"
 
 static void repeat(const uc_launch *l) {

@@ -1,5 +1,5 @@
-/* resample.c - a picture in another size: nearest up and mean down inside the UNets, antialiased bicubic and area between
- * the stages of the cascade.
+/* resample.c - a picture in another size: nearest up and mean down inside the UNets, antialiased bicubic and area
+ * between the stages of the cascade.
  *
  * A picture is [outer, height, width, inner]: inner is the channels when they are innermost, else 1 and every plane
  * counts as a picture. Nearest and mean go directly; the filters go in two passes, along the width into scratch, then
@@ -20,8 +20,8 @@ static box box_of(const uc_launch *l) {
                   .to = { y->shape.dim[2], y->shape.dim[3] } };
 }
 
-/* Windows of one dimension: position i of the result is the sum over k < count[i] of weight[i * taps + k] times position
- * first[i] + k of the source. */
+/* Windows of one dimension: position i of the result is the sum over k < count[i] of weight[i * taps + k] times
+ * position first[i] + k of the source. */
 typedef struct windows {
     int64_t taps;
     int32_t *first, *count;
@@ -122,8 +122,8 @@ static void UC_ISA(mean_row)(const uc_launch *l, const box *b, int64_t r, float 
         const float *p = top + 2 * i * c, *q = bottom + 2 * i * c;
         int64_t k = 0;
         for (; k + VL <= c; k += VL)
-            vf_store(out + i * c + k, ((vf_load(p + k) + vf_load(p + c + k)) + (vf_load(q + k) + vf_load(q + c + k))) *
-                                          0.25f);
+            vf_store(out + i * c + k,
+                     ((vf_load(p + k) + vf_load(p + c + k)) + (vf_load(q + k) + vf_load(q + c + k))) * 0.25f);
         for (; k < c; k++) out[i * c + k] = ((p[k] + p[c + k]) + (q[k] + q[c + k])) * 0.25f;
     }
     if (y->dtype != UC_F32) row_out((uint16_t *)y->data + r * out_row, y->dtype, out, out_row);
@@ -171,6 +171,7 @@ static void UC_ISA(filter)(const uc_launch *l, const box *b) {
     const int64_t row = b->from[1] * b->inner, wide = b->to[1] * b->inner, per_thread = uc_max64(row, wide);
     float *tmp = rows + b->outer * b->from[0] * wide;
     const int threads = uc_threads_for(l, uc_shape_count(l->out[0].shape));
+    (void)threads; /* without OpenMP */
     fill_windows(&down, mode, b->from[0], b->to[0]);
     fill_windows(&across, mode, b->from[1], b->to[1]);
     UC_OMP(parallel for num_threads(threads) schedule(static))

@@ -1,8 +1,9 @@
-/* simd.h - vectors of floats of the instruction set being compiled (see foreach_isa.h), and exp, erf and the activations
- * on them, for every network of the flow.
+/* simd.h - vectors of floats of the instruction set being compiled (see foreach_isa.h), and exp, erf and the
+ * activations on them, for every network of the flow.
  *
- * `vf` has VL lanes. Arithmetic is the compilers' vector extension (+ - * / on vf); what that lacks is here. No function
- * depends on -ffast-math. A NaN stays a NaN. This header is included once per instruction set, hence has no guard. */
+ * `vf` has VL lanes. Arithmetic is the compilers' vector extension (+ - * / on vf); what that lacks is here. No
+ * function depends on -ffast-math. A NaN stays a NaN. This header is included once per instruction set, hence has no
+ * guard. */
 
 #ifndef UC_SIMD_NAMES
 #define UC_SIMD_NAMES
@@ -47,12 +48,8 @@ UC_SIMD vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 UC_SIMD vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 UC_SIMD float vf_sum(vf v) { return _mm512_reduce_add_ps(v); }
 UC_SIMD float vf_peak(vf v) { return _mm512_reduce_max_ps(v); }
-UC_SIMD vf vf_load_part(const float *p, int64_t n) {
-    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p);
-}
-UC_SIMD void vf_store_part(float *p, vf v, int64_t n) {
-    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), v);
-}
+UC_SIMD vf vf_load_part(const float *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
+UC_SIMD void vf_store_part(float *p, vf v, int64_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), v); }
 #else
 UC_SIMD vf vf_load(const float *p) {
     vf v;

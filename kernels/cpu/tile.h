@@ -1,10 +1,10 @@
 /* tile.h - the multiply-add core of attention, matmul and conv2d: a few rows times a panel of columns, in registers.
  *
- * A panel is `nv` vectors wide (1 or 2) and lies as [k][nv * VL]. One of at most VL / 2 columns is `narrow` (nv 0): its
- * vectors hold two neighbours in k of each column, [k / 2][VL / 2][2], so that no half of a register idles; the two sums
- * are added at the end (tile_fold). Rows are lda apart. Every element of the tile is one chain
- * of multiply-adds in ascending k (or two), whatever the number of rows that are computed together; so a result depends neither
- * on how rows are grouped nor on the batch. Included once per instruction set, after simd.h. */
+ * A panel is `nv` vectors wide (1 or 2) and lies as [k][nv * VL]. One of at most VL / 2 columns is `narrow` (nv 0):
+ * its vectors hold two neighbours in k of each column, [k / 2][VL / 2][2], so that no half of a register idles; the
+ * two sums are added at the end (tile_fold). Rows are lda apart. Every element of the tile is one chain of
+ * multiply-adds in ascending k (or two), whatever the number of rows that are computed together; so a result depends
+ * neither on how rows are grouped nor on the batch. Included once per instruction set, after simd.h. */
 
 #ifndef UC_TILE_NAMES
 #define UC_TILE_NAMES
@@ -24,18 +24,18 @@ enum { TILE_ROWS = UC_ISA_LANES == 16 ? 12 : 6 };
 UC_SIMD int tile_rows_at(int64_t left) { return left >= TILE_ROWS ? TILE_ROWS : left >= 6 ? 6 : left >= 3 ? 3 : 1; }
 
 /* Rows are addressed in threes from one pointer, as x86 can without further registers. */
-#define TILE_EACH_ROW \
-    TILE_ROW(0, a0, 0) \
-    TILE_ROW(1, a0, lda) \
+#define TILE_EACH_ROW        \
+    TILE_ROW(0, a0, 0)       \
+    TILE_ROW(1, a0, lda)     \
     TILE_ROW(2, a0, 2 * lda) \
-    TILE_ROW(3, a3, 0) \
-    TILE_ROW(4, a3, lda) \
+    TILE_ROW(3, a3, 0)       \
+    TILE_ROW(4, a3, lda)     \
     TILE_ROW(5, a3, 2 * lda) \
-    TILE_ROW(6, a6, 0) \
-    TILE_ROW(7, a6, lda) \
+    TILE_ROW(6, a6, 0)       \
+    TILE_ROW(7, a6, lda)     \
     TILE_ROW(8, a6, 2 * lda) \
-    TILE_ROW(9, a9, 0) \
-    TILE_ROW(10, a9, lda) \
+    TILE_ROW(9, a9, 0)       \
+    TILE_ROW(10, a9, lda)    \
     TILE_ROW(11, a9, 2 * lda)
 
 UC_SIMD void tile_fma_narrow(vf *restrict acc, const int rows, const float *a, int64_t lda, int64_t k,
@@ -52,8 +52,8 @@ UC_SIMD void tile_fma_narrow(vf *restrict acc, const int rows, const float *a, i
     }
 }
 
-/* acc[r * nv + v] += sum over k of a[r * lda + k] * b[k * nv * VL + v * VL ...]; rows and nv are constants where this is
- * inlined. */
+/* acc[r * nv + v] += sum over k of a[r * lda + k] * b[k * nv * VL + v * VL ...]; rows and nv are constants where
+ * this is inlined. */
 UC_SIMD void tile_fma(vf *restrict acc, const int rows, const int nv, const float *a, int64_t lda, int64_t k,
                       const float *restrict b) {
     if (nv == 0) {
@@ -63,11 +63,11 @@ UC_SIMD void tile_fma(vf *restrict acc, const int rows, const int nv, const floa
     const float *a0 = a, *a3 = a + 3 * lda, *a6 = a + 6 * lda, *a9 = a + 9 * lda;
     for (int64_t i = 0; i < k; i++) {
         const vf b0 = vf_load(b), b1 = nv > 1 ? vf_load(b + VL) : b0;
-#define TILE_ROW(r, pointer, offset) \
-    if (rows > (r)) { \
-        const vf x = vf_set((pointer)[offset]); \
-        acc[(r) * nv] = vf_fma(x, b0, acc[(r) * nv]); \
-        if (nv > 1) acc[(r) * nv + 1] = vf_fma(x, b1, acc[(r) * nv + 1]); \
+#define TILE_ROW(r, pointer, offset)                                  \
+    if (rows > (r)) {                                                 \
+        const vf x = vf_set((pointer)[offset]);                       \
+        acc[(r)*nv] = vf_fma(x, b0, acc[(r)*nv]);                     \
+        if (nv > 1) acc[(r)*nv + 1] = vf_fma(x, b1, acc[(r)*nv + 1]); \
     }
         TILE_EACH_ROW
 #undef TILE_ROW

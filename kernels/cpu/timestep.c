@@ -1,7 +1,8 @@
-/* timestep.c - the sinusoidal embedding of a diffusion timestep, the clock of the prior, the decoder and the upsamplers.
+/* timestep.c - the sinusoidal embedding of a diffusion timestep, the clock of the prior, the decoder and the
+ * upsamplers.
  *
- * Up to the argument of sine and cosine every operation is rounded to float, as in the networks' training: near t = 1000
- * the rounding of a frequency is visible. */
+ * Up to the argument of sine and cosine every operation is rounded to float, as in the networks' training: near t =
+ * 1000 the rounding of a frequency is visible. */
 #include "cpu.h"
 
 static void timestep(const uc_launch *l) {

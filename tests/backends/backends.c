@@ -19,7 +19,8 @@ static float *draw(constructor make, const uc_backend_options *options, uc_dtype
     uc_params *params = network_params(weights, 42);
     float *x = calloc((size_t)(batch * NET_IMAGE), sizeof *x);
     cr_assert_eq(make(&backend, options, &err), UNCLIP_OK, "%s", err.message);
-    cr_assert_eq(uc_program_new(backend, network_graph(params, type, batch), &program, &err), UNCLIP_OK, "%s", err.message);
+    cr_assert_eq(uc_program_new(backend, network_graph(params, type, batch), &program, &err), UNCLIP_OK, "%s",
+                 err.message);
     cr_assert_eq(network_run(backend, program, first, batch, x, &err), UNCLIP_OK, "%s", err.message);
     backend->release(backend, program);
     backend->close(backend);
@@ -75,7 +76,8 @@ Test(backends, bf16_is_near_f32) {
 }
 
 static void modes_agree(constructor make, uc_dtype type) {
-    static const unclip_run_mode modes[] = { UNCLIP_RUN_REPLAY, UNCLIP_RUN_EAGER, UNCLIP_RUN_CHECKED, UNCLIP_RUN_TIMED };
+    static const unclip_run_mode modes[] = { UNCLIP_RUN_REPLAY, UNCLIP_RUN_EAGER, UNCLIP_RUN_CHECKED,
+                                             UNCLIP_RUN_TIMED };
     float *first = NULL;
     for (size_t i = 0; i < 4; i++) {
         const uc_backend_options options = options_of(modes[i], 1);
@@ -186,11 +188,14 @@ static unclip_status run_liar(uc_op_kind about, bool (*how)(const uc_launch *, c
 }
 
 Test(backends, checked_mode_names_the_operation_that_lies) {
-    static const struct { uc_op_kind kind; const char *scope, *op; } lies[] = {
-        { UC_OP_conv2d, "conv_in", "conv2d" },    { UC_OP_group_norm, "norm", "group_norm" },
-        { UC_OP_matmul, "time", "matmul" },       { UC_OP_attention, "net.", "attention" },
-        { UC_OP_resample, "net.", "resample" },   { UC_OP_noise_step, "net.", "noise_step" },
-        { UC_OP_concat, "net.", "concat" },       { UC_OP_timestep, "net.", "timestep" },
+    static const struct {
+        uc_op_kind kind;
+        const char *scope, *op;
+    } lies[] = {
+        { UC_OP_conv2d, "conv_in", "conv2d" },  { UC_OP_group_norm, "norm", "group_norm" },
+        { UC_OP_matmul, "time", "matmul" },     { UC_OP_attention, "net.", "attention" },
+        { UC_OP_resample, "net.", "resample" }, { UC_OP_noise_step, "net.", "noise_step" },
+        { UC_OP_concat, "net.", "concat" },     { UC_OP_timestep, "net.", "timestep" },
     };
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         unclip_error err = { 0 };
@@ -235,14 +240,17 @@ static void count_timing(void *user, const uc_plan *plan, int32_t op, double sec
 
 Test(backends, timed_mode_reports_each_operation_once) {
     timing_log log = { 0 };
-    const uc_backend_options options = { .mode = UNCLIP_RUN_TIMED, .threads = 1, .on_timing = count_timing, .user = &log };
+    const uc_backend_options options = {
+        .mode = UNCLIP_RUN_TIMED, .threads = 1, .on_timing = count_timing, .user = &log
+    };
     unclip_error err = { 0 };
     uc_backend *backend;
     uc_program *program;
     uc_params *params = network_params(UC_F32, 42);
     float x[NET_IMAGE];
     cr_assert_eq(uc_backend_cpu_new(&backend, &options, &err), UNCLIP_OK);
-    cr_assert_eq(uc_program_new(backend, network_graph(params, UC_F32, 1), &program, &err), UNCLIP_OK, "%s", err.message);
+    cr_assert_eq(uc_program_new(backend, network_graph(params, UC_F32, 1), &program, &err), UNCLIP_OK, "%s",
+                 err.message);
     cr_assert_eq(network_run(backend, program, 0, 1, x, &err), UNCLIP_OK, "%s", err.message);
     const uc_plan *plan = backend->plan(program);
     const int prepare = plan->phase_begin[1], step = plan->phase_begin[2] - prepare;
@@ -262,7 +270,8 @@ Test(backends, wrong_uses_are_refused) {
     uc_params *params = network_params(UC_F32, 42);
     float x[NET_IMAGE] = { 0 };
     cr_assert_eq(uc_backend_cpu_new(&backend, &options, &err), UNCLIP_OK);
-    cr_assert_eq(uc_program_new(backend, network_graph(params, UC_F32, 1), &program, &err), UNCLIP_OK, "%s", err.message);
+    cr_assert_eq(uc_program_new(backend, network_graph(params, UC_F32, 1), &program, &err), UNCLIP_OK, "%s",
+                 err.message);
     cr_expect_eq(backend->upload(program, UC_NONE, x, &err), UNCLIP_ERR_INTERNAL);
     cr_expect(strstr(err.message, "not a state"), "%s", err.message);
     const uc_val last = { backend->plan(program)->graph->value_count - 1 };

@@ -21,9 +21,14 @@ static op_case *add_case(list *l, const op_case *c) {
 }
 
 /* Activations and weights: what the engine meets. */
-typedef struct types { uc_dtype type, weight; const char *name; } types;
-static const types all_types[] = { { UC_F32, UC_F32, "f32" }, { UC_F32, UC_F16, "f32-wf16" },
-                                   { UC_BF16, UC_BF16, "bf16" }, { UC_F16, UC_F16, "f16" },
+typedef struct types {
+    uc_dtype type, weight;
+    const char *name;
+} types;
+static const types all_types[] = { { UC_F32, UC_F32, "f32" },
+                                   { UC_F32, UC_F16, "f32-wf16" },
+                                   { UC_BF16, UC_BF16, "bf16" },
+                                   { UC_F16, UC_F16, "f16" },
                                    { UC_BF16, UC_F16, "bf16-wf16" } };
 enum { ALL_TYPES = sizeof all_types / sizeof *all_types };
 
@@ -42,14 +47,19 @@ static void set_weight(op_case *c, int slot, uc_shape shape) {
 /* ---- convolution ------------------------------------------------------------------------------------------------- */
 
 static void conv2d(list *l) {
-    static const struct { int n, c, h, w, o, k, stride, pad, bias, residual; } shapes[] = {
-        { 1, 1, 1, 1, 1, 1, 1, 0, 0, 0 },    { 1, 3, 5, 7, 4, 3, 1, 1, 1, 0 },   { 2, 8, 9, 9, 8, 3, 1, 1, 1, 1 },
-        { 1, 16, 8, 8, 32, 3, 2, 1, 1, 0 },  { 3, 6, 13, 11, 8, 3, 1, 1, 1, 0 }, { 2, 17, 6, 10, 19, 3, 1, 1, 1, 1 },
-        { 1, 24, 33, 31, 48, 3, 1, 1, 1, 0 }, { 3, 32, 16, 16, 16, 1, 1, 0, 1, 1 }, { 1, 40, 12, 12, 3, 3, 1, 1, 1, 0 },
-        { 2, 3, 32, 32, 64, 8, 8, 0, 0, 0 }, { 1, 64, 16, 16, 64, 3, 1, 1, 1, 1 }, { 3, 128, 8, 8, 128, 3, 1, 1, 1, 1 },
-        { 1, 192, 1, 1, 96, 1, 1, 0, 1, 0 }, { 2, 16, 1, 29, 33, 3, 1, 1, 1, 0 }, { 1, 8, 70, 130, 8, 3, 1, 1, 1, 1 },
-        { 1, 24, 20, 20, 8, 5, 1, 2, 1, 0 }, { 2, 320, 8, 8, 64, 3, 1, 1, 1, 0 }, { 1, 16, 15, 17, 24, 3, 2, 1, 0, 0 },
-        { 2, 6, 64, 64, 16, 3, 1, 1, 1, 0 }, { 1, 48, 64, 64, 16, 3, 1, 1, 1, 1 },
+    static const struct {
+        int n, c, h, w, o, k, stride, pad, bias, residual;
+    } shapes[] = {
+        { 1, 1, 1, 1, 1, 1, 1, 0, 0, 0 },     { 1, 3, 5, 7, 4, 3, 1, 1, 1, 0 },
+        { 2, 8, 9, 9, 8, 3, 1, 1, 1, 1 },     { 1, 16, 8, 8, 32, 3, 2, 1, 1, 0 },
+        { 3, 6, 13, 11, 8, 3, 1, 1, 1, 0 },   { 2, 17, 6, 10, 19, 3, 1, 1, 1, 1 },
+        { 1, 24, 33, 31, 48, 3, 1, 1, 1, 0 }, { 3, 32, 16, 16, 16, 1, 1, 0, 1, 1 },
+        { 1, 40, 12, 12, 3, 3, 1, 1, 1, 0 },  { 2, 3, 32, 32, 64, 8, 8, 0, 0, 0 },
+        { 1, 64, 16, 16, 64, 3, 1, 1, 1, 1 }, { 3, 128, 8, 8, 128, 3, 1, 1, 1, 1 },
+        { 1, 192, 1, 1, 96, 1, 1, 0, 1, 0 },  { 2, 16, 1, 29, 33, 3, 1, 1, 1, 0 },
+        { 1, 8, 70, 130, 8, 3, 1, 1, 1, 1 },  { 1, 24, 20, 20, 8, 5, 1, 2, 1, 0 },
+        { 2, 320, 8, 8, 64, 3, 1, 1, 1, 0 },  { 1, 16, 15, 17, 24, 3, 2, 1, 0, 0 },
+        { 2, 6, 64, 64, 16, 3, 1, 1, 1, 0 },  { 1, 48, 64, 64, 16, 3, 1, 1, 1, 1 },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
@@ -63,8 +73,8 @@ static void conv2d(list *l) {
             if (shapes[i].bias) set_weight(&c, UC_CONV_BIAS, UC_SHAPE1(shapes[i].o));
             if (shapes[i].residual) c.in[UC_CONV_RESIDUAL] = c.out[0];
             c.batched = 1u << UC_CONV_X | 1u << UC_CONV_RESIDUAL;
-            snprintf(c.name, sizeof c.name, "%s n%d %d->%d %dx%d k%d s%d%s", all_types[t].name, n, shapes[i].c, shapes[i].o,
-                     shapes[i].h, shapes[i].w, k, stride, shapes[i].residual ? " residual" : "");
+            snprintf(c.name, sizeof c.name, "%s n%d %d->%d %dx%d k%d s%d%s", all_types[t].name, n, shapes[i].c,
+                     shapes[i].o, shapes[i].h, shapes[i].w, k, stride, shapes[i].residual ? " residual" : "");
             add_case(l, &c);
         }
 }
@@ -72,12 +82,17 @@ static void conv2d(list *l) {
 /* ---- matmul ------------------------------------------------------------------------------------------------------ */
 
 static void matmul(list *l) {
-    static const struct { int n, rows, in, out, bias, residual; uc_act act; } shapes[] = {
-        { 1, 1, 1, 1, 0, 0, UC_ACT_NONE },   { 1, 1, 64, 128, 1, 0, UC_SILU },     { 2, 3, 128, 128, 1, 1, UC_ACT_NONE },
-        { 2, 81, 128, 512, 1, 0, UC_GELU },  { 3, 77, 96, 33, 1, 0, UC_QUICK_GELU }, { 1, 257, 40, 56, 1, 1, UC_GELU },
-        { 2, 64, 128, 128, 0, 1, UC_ACT_NONE }, { 25, 1, 320, 64, 1, 0, UC_ACT_NONE }, { 1, 5, 7, 3, 1, 0, UC_ACT_NONE },
-        { 4, 1, 512, 17, 1, 1, UC_SILU },    { 2, 13, 1280, 80, 1, 0, UC_ACT_NONE }, { 3, 49, 256, 768, 1, 0, UC_QUICK_GELU },
-        { 2, 2, 2048, 40, 1, 1, UC_GELU },   { 4, 256, 64, 64, 1, 1, UC_ACT_NONE },
+    static const struct {
+        int n, rows, in, out, bias, residual;
+        uc_act act;
+    } shapes[] = {
+        { 1, 1, 1, 1, 0, 0, UC_ACT_NONE },      { 1, 1, 64, 128, 1, 0, UC_SILU },
+        { 2, 3, 128, 128, 1, 1, UC_ACT_NONE },  { 2, 81, 128, 512, 1, 0, UC_GELU },
+        { 3, 77, 96, 33, 1, 0, UC_QUICK_GELU }, { 1, 257, 40, 56, 1, 1, UC_GELU },
+        { 2, 64, 128, 128, 0, 1, UC_ACT_NONE }, { 25, 1, 320, 64, 1, 0, UC_ACT_NONE },
+        { 1, 5, 7, 3, 1, 0, UC_ACT_NONE },      { 4, 1, 512, 17, 1, 1, UC_SILU },
+        { 2, 13, 1280, 80, 1, 0, UC_ACT_NONE }, { 3, 49, 256, 768, 1, 0, UC_QUICK_GELU },
+        { 2, 2, 2048, 40, 1, 1, UC_GELU },      { 4, 256, 64, 64, 1, 1, UC_ACT_NONE },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
@@ -100,14 +115,19 @@ static void matmul(list *l) {
 /* ---- normalisation ----------------------------------------------------------------------------------------------- */
 
 static void group_norm(list *l) {
-    static const struct { int n, c, h, w, groups; uc_act act; int scale_shift, add; fill fill; } shapes[] = {
-        { 1, 8, 1, 1, 2, UC_SILU, 0, 0, FILL_NORMAL },    { 2, 8, 9, 7, 2, UC_SILU, 1, 0, FILL_NORMAL },
-        { 3, 16, 16, 16, 8, UC_SILU, 0, 1, FILL_NORMAL }, { 1, 32, 5, 5, 32, UC_ACT_NONE, 0, 0, FILL_NORMAL },
-        { 2, 24, 33, 17, 4, UC_SILU, 1, 1, FILL_FAR },    { 1, 8, 64, 64, 2, UC_SILU, 0, 0, FILL_FAR },
-        { 1, 320, 8, 8, 32, UC_SILU, 1, 0, FILL_NORMAL }, { 2, 15, 11, 3, 5, UC_ACT_NONE, 1, 0, FILL_NORMAL },
-        { 1, 17, 29, 31, 1, UC_SILU, 0, 1, FILL_PEAKS },  { 1, 48, 70, 50, 4, UC_SILU, 0, 0, FILL_PEAKS },
-        { 1, 16, 13, 13, 4, UC_SILU, 0, 0, FILL_CONSTANT }, { 2, 1920, 3, 3, 32, UC_SILU, 1, 0, FILL_NORMAL },
-        { 1, 6, 120, 90, 3, UC_SILU, 0, 1, FILL_FAR },    { 2, 2, 40, 300, 1, UC_ACT_NONE, 0, 0, FILL_NORMAL },
+    static const struct {
+        int n, c, h, w, groups;
+        uc_act act;
+        int scale_shift, add;
+        fill fill;
+    } shapes[] = {
+        { 1, 8, 1, 1, 2, UC_SILU, 0, 0, FILL_NORMAL },       { 2, 8, 9, 7, 2, UC_SILU, 1, 0, FILL_NORMAL },
+        { 3, 16, 16, 16, 8, UC_SILU, 0, 1, FILL_NORMAL },    { 1, 32, 5, 5, 32, UC_ACT_NONE, 0, 0, FILL_NORMAL },
+        { 2, 24, 33, 17, 4, UC_SILU, 1, 1, FILL_FAR },       { 1, 8, 64, 64, 2, UC_SILU, 0, 0, FILL_FAR },
+        { 1, 320, 8, 8, 32, UC_SILU, 1, 0, FILL_NORMAL },    { 2, 15, 11, 3, 5, UC_ACT_NONE, 1, 0, FILL_NORMAL },
+        { 1, 17, 29, 31, 1, UC_SILU, 0, 1, FILL_PEAKS },     { 1, 48, 70, 50, 4, UC_SILU, 0, 0, FILL_PEAKS },
+        { 1, 16, 13, 13, 4, UC_SILU, 0, 0, FILL_CONSTANT },  { 2, 1920, 3, 3, 32, UC_SILU, 1, 0, FILL_NORMAL },
+        { 1, 6, 120, 90, 3, UC_SILU, 0, 1, FILL_FAR },       { 2, 2, 40, 300, 1, UC_ACT_NONE, 0, 0, FILL_NORMAL },
         { 2, 64, 1, 81, 8, UC_ACT_NONE, 0, 0, FILL_NORMAL }, /* h 1: also as tokens */
         { 3, 128, 1, 64, 8, UC_ACT_NONE, 0, 0, FILL_FAR },
     };
@@ -116,8 +136,10 @@ static void group_norm(list *l) {
             const int n = shapes[i].n, ch = shapes[i].c;
             const bool tokens = shapes[i].h == 1 && shapes[i].w > 1;
             op_case c = blank(UC_OP_group_norm, &all_types[t], UC_NHWC);
-            c.attrs.group_norm = (uc_group_norm_attrs){ .groups = shapes[i].groups, .eps = 1e-5f, .act = shapes[i].act };
-            c.in[UC_GN_X] = c.out[0] = tokens ? UC_SHAPE3(n, shapes[i].w, ch) : UC_SHAPE4(n, ch, shapes[i].h, shapes[i].w);
+            c.attrs.group_norm =
+                (uc_group_norm_attrs){ .groups = shapes[i].groups, .eps = 1e-5f, .act = shapes[i].act };
+            c.in[UC_GN_X] = c.out[0] =
+                tokens ? UC_SHAPE3(n, shapes[i].w, ch) : UC_SHAPE4(n, ch, shapes[i].h, shapes[i].w);
             set_weight(&c, UC_GN_WEIGHT, UC_SHAPE1(ch));
             set_weight(&c, UC_GN_BIAS, UC_SHAPE1(ch));
             if (shapes[i].scale_shift) c.in[UC_GN_SCALE_SHIFT] = UC_SHAPE2(n, 2 * ch);
@@ -132,10 +154,13 @@ static void group_norm(list *l) {
 }
 
 static void layer_norm(list *l) {
-    static const struct { int n, rows, c, weight, bias; fill fill; } shapes[] = {
-        { 1, 1, 1, 1, 1, FILL_NORMAL },   { 1, 3, 5, 1, 1, FILL_NORMAL },   { 2, 77, 128, 1, 1, FILL_NORMAL },
-        { 3, 81, 128, 1, 1, FILL_FAR },   { 2, 7, 130, 0, 0, FILL_NORMAL }, { 1, 50, 768, 1, 0, FILL_PEAKS },
-        { 2, 3, 2048, 1, 1, FILL_FAR },   { 1, 2, 33, 1, 1, FILL_CONSTANT },
+    static const struct {
+        int n, rows, c, weight, bias;
+        fill fill;
+    } shapes[] = {
+        { 1, 1, 1, 1, 1, FILL_NORMAL }, { 1, 3, 5, 1, 1, FILL_NORMAL },    { 2, 77, 128, 1, 1, FILL_NORMAL },
+        { 3, 81, 128, 1, 1, FILL_FAR }, { 2, 7, 130, 0, 0, FILL_NORMAL },  { 1, 50, 768, 1, 0, FILL_PEAKS },
+        { 2, 3, 2048, 1, 1, FILL_FAR }, { 1, 2, 33, 1, 1, FILL_CONSTANT },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
@@ -155,12 +180,15 @@ static void layer_norm(list *l) {
 /* ---- attention --------------------------------------------------------------------------------------------------- */
 
 static void attention(list *l) {
-    static const struct { int n, t, s, s0, heads, d, bias, ctx_bias, causal; fill fill; } shapes[] = {
-        { 1, 1, 1, 0, 1, 1, 0, 0, 0, FILL_NORMAL },    { 2, 1, 81, 0, 4, 32, 1, 0, 0, FILL_NORMAL },
-        { 2, 3, 3, 78, 4, 32, 1, 1, 1, FILL_NORMAL },  { 2, 77, 77, 0, 4, 32, 0, 0, 1, FILL_NORMAL },
+    static const struct {
+        int n, t, s, s0, heads, d, bias, ctx_bias, causal;
+        fill fill;
+    } shapes[] = {
+        { 1, 1, 1, 0, 1, 1, 0, 0, 0, FILL_NORMAL },     { 2, 1, 81, 0, 4, 32, 1, 0, 0, FILL_NORMAL },
+        { 2, 3, 3, 78, 4, 32, 1, 1, 1, FILL_NORMAL },   { 2, 77, 77, 0, 4, 32, 0, 0, 1, FILL_NORMAL },
         { 2, 64, 64, 36, 4, 32, 0, 1, 0, FILL_NORMAL }, { 1, 256, 256, 81, 2, 64, 0, 1, 0, FILL_NORMAL },
-        { 3, 13, 29, 7, 3, 20, 1, 0, 0, FILL_NORMAL }, { 1, 50, 50, 0, 2, 8, 0, 0, 0, FILL_PEAKS },
-        { 2, 5, 9, 0, 1, 80, 0, 0, 1, FILL_NORMAL },   { 1, 31, 33, 1, 5, 7, 1, 1, 0, FILL_PEAKS },
+        { 3, 13, 29, 7, 3, 20, 1, 0, 0, FILL_NORMAL },  { 1, 50, 50, 0, 2, 8, 0, 0, 0, FILL_PEAKS },
+        { 2, 5, 9, 0, 1, 80, 0, 0, 1, FILL_NORMAL },    { 1, 31, 33, 1, 5, 7, 1, 1, 0, FILL_PEAKS },
         { 3, 12, 12, 12, 2, 16, 1, 1, 1, FILL_NORMAL }, { 1, 3, 200, 0, 1, 160, 1, 0, 0, FILL_NORMAL },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
@@ -168,7 +196,8 @@ static void attention(list *l) {
             if (all_types[t].type != all_types[t].weight) continue; /* no weights here */
             const int n = shapes[i].n, width = shapes[i].heads * shapes[i].d;
             op_case c = blank(UC_OP_attention, &all_types[t], UC_PLAIN);
-            c.attrs.attention = (uc_attention_attrs){ .heads = shapes[i].heads, .causal = shapes[i].causal != 0,
+            c.attrs.attention = (uc_attention_attrs){ .heads = shapes[i].heads,
+                                                      .causal = shapes[i].causal != 0,
                                                       .scale = (float)(1 / __builtin_sqrt((double)shapes[i].d)) };
             c.in[UC_ATT_Q] = c.out[0] = UC_SHAPE3(n, shapes[i].t, width);
             c.in[UC_ATT_K] = c.in[UC_ATT_V] = UC_SHAPE3(n, shapes[i].s, width);
@@ -179,8 +208,8 @@ static void attention(list *l) {
             c.batched = 0x7F;
             c.fill = shapes[i].fill;
             snprintf(c.name, sizeof c.name, "%s n%d %d queries %d+%d keys %dx%d%s%s fill%d", all_types[t].name, n,
-                     shapes[i].t, shapes[i].s0, shapes[i].s, shapes[i].heads, shapes[i].d, shapes[i].bias ? " bias" : "",
-                     shapes[i].causal ? " causal" : "", (int)shapes[i].fill);
+                     shapes[i].t, shapes[i].s0, shapes[i].s, shapes[i].heads, shapes[i].d,
+                     shapes[i].bias ? " bias" : "", shapes[i].causal ? " causal" : "", (int)shapes[i].fill);
             add_case(l, &c);
         }
 }
@@ -188,7 +217,9 @@ static void attention(list *l) {
 /* ---- embeddings and pointwise ------------------------------------------------------------------------------------ */
 
 static void embedding(list *l) {
-    static const struct { int n, t, c, positions; } shapes[] = {
+    static const struct {
+        int n, t, c, positions;
+    } shapes[] = {
         { 1, 1, 1, 1 }, { 2, 77, 128, 1 }, { 3, 7, 33, 1 }, { 1, 32, 2050, 1 }, { 2, 5, 16, 0 }, { 1, 77, 768, 1 },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
@@ -207,9 +238,13 @@ static void embedding(list *l) {
 }
 
 static void timestep(list *l) {
-    static const struct { int n, dim; bool flip; float shift; } shapes[] = {
-        { 1, 2, true, 0 }, { 25, 320, true, 0 }, { 3, 33, false, 1 }, { 7, 16, false, 0 }, { 50, 64, true, 1 },
-        { 2, 2048, true, 0 },
+    static const struct {
+        int n, dim;
+        bool flip;
+        float shift;
+    } shapes[] = {
+        { 1, 2, true, 0 },   { 25, 320, true, 0 }, { 3, 33, false, 1 },
+        { 7, 16, false, 0 }, { 50, 64, true, 1 },  { 2, 2048, true, 0 },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
@@ -246,7 +281,10 @@ static void activation(list *l) {
 }
 
 static void add(list *l) {
-    static const struct { uc_shape a, b; uc_layout layout; } shapes[] = {
+    static const struct {
+        uc_shape a, b;
+        uc_layout layout;
+    } shapes[] = {
         { { 2, { 1, 1 } }, { 2, { 1, 1 } }, UC_PLAIN },
         { { 3, { 2, 81, 128 } }, { 2, { 81, 128 } }, UC_PLAIN },
         { { 3, { 3, 7, 129 } }, { 1, { 129 } }, UC_PLAIN },
@@ -274,8 +312,8 @@ static void add(list *l) {
 }
 
 static void scale_shift(list *l) {
-    static const uc_shape shapes[] = { { 2, { 1, 1 } }, { 2, { 3, 128 } }, { 2, { 2, 1025 } }, { 3, { 2, 7, 33 } },
-                                       { 2, { 100, 768 } }, { 3, { 1, 1, 7 } } };
+    static const uc_shape shapes[] = { { 2, { 1, 1 } },     { 2, { 3, 128 } },   { 2, { 2, 1025 } },
+                                       { 3, { 2, 7, 33 } }, { 2, { 100, 768 } }, { 3, { 1, 1, 7 } } };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
             op_case c = blank(UC_OP_scale_shift, &all_types[t], UC_PLAIN);
@@ -292,13 +330,19 @@ static void scale_shift(list *l) {
 /* ---- pictures ---------------------------------------------------------------------------------------------------- */
 
 static void resample(list *l) {
-    static const struct { uc_resample_mode mode; int n, c, h, w, oh, ow; } shapes[] = {
-        { UC_NEAREST, 1, 1, 1, 1, 2, 2 },      { UC_NEAREST, 2, 16, 9, 7, 18, 14 },   { UC_NEAREST, 3, 3, 5, 5, 10, 10 },
-        { UC_NEAREST, 1, 24, 16, 16, 32, 32 }, { UC_AVERAGE, 1, 1, 2, 2, 1, 1 },      { UC_AVERAGE, 2, 17, 6, 10, 3, 5 },
-        { UC_AVERAGE, 3, 32, 16, 16, 8, 8 },   { UC_AVERAGE, 1, 8, 64, 48, 32, 24 },  { UC_BICUBIC, 2, 3, 16, 16, 64, 64 },
-        { UC_BICUBIC, 1, 3, 64, 64, 16, 16 },  { UC_BICUBIC, 3, 3, 13, 7, 29, 31 },   { UC_BICUBIC, 1, 4, 30, 20, 11, 13 },
-        { UC_BICUBIC, 1, 1, 1, 1, 4, 4 },      { UC_BICUBIC, 1, 3, 17, 17, 17, 17 },  { UC_AREA, 2, 3, 16, 16, 4, 4 },
-        { UC_AREA, 1, 5, 13, 7, 5, 3 },        { UC_AREA, 1, 2, 6, 6, 9, 13 },        { UC_AREA, 1, 3, 1, 9, 1, 2 },
+    static const struct {
+        uc_resample_mode mode;
+        int n, c, h, w, oh, ow;
+    } shapes[] = {
+        { UC_NEAREST, 1, 1, 1, 1, 2, 2 },     { UC_NEAREST, 2, 16, 9, 7, 18, 14 },
+        { UC_NEAREST, 3, 3, 5, 5, 10, 10 },   { UC_NEAREST, 1, 24, 16, 16, 32, 32 },
+        { UC_AVERAGE, 1, 1, 2, 2, 1, 1 },     { UC_AVERAGE, 2, 17, 6, 10, 3, 5 },
+        { UC_AVERAGE, 3, 32, 16, 16, 8, 8 },  { UC_AVERAGE, 1, 8, 64, 48, 32, 24 },
+        { UC_BICUBIC, 2, 3, 16, 16, 64, 64 }, { UC_BICUBIC, 1, 3, 64, 64, 16, 16 },
+        { UC_BICUBIC, 3, 3, 13, 7, 29, 31 },  { UC_BICUBIC, 1, 4, 30, 20, 11, 13 },
+        { UC_BICUBIC, 1, 1, 1, 1, 4, 4 },     { UC_BICUBIC, 1, 3, 17, 17, 17, 17 },
+        { UC_AREA, 2, 3, 16, 16, 4, 4 },      { UC_AREA, 1, 5, 13, 7, 5, 3 },
+        { UC_AREA, 1, 2, 6, 6, 9, 13 },       { UC_AREA, 1, 3, 1, 9, 1, 2 },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++)
@@ -317,12 +361,21 @@ static void resample(list *l) {
 }
 
 static void concat(list *l) {
-    static const struct { int rank, dim, parts; uc_layout layout; int64_t base[4], size[4]; } shapes[] = {
-        { 4, 1, 2, UC_NHWC, { 2, 0, 5, 7 }, { 8, 16 } },      { 4, 1, 2, UC_NHWC, { 1, 0, 33, 9 }, { 3, 3 } },
-        { 4, 1, 4, UC_NHWC, { 3, 0, 2, 2 }, { 1, 2, 3, 4 } }, { 4, 1, 2, UC_NHWC, { 2, 0, 64, 64 }, { 16, 24 } },
-        { 4, 0, 2, UC_NHWC, { 0, 5, 3, 3 }, { 2, 1 } },       { 3, 1, 4, UC_PLAIN, { 2, 0, 128 }, { 77, 1, 1, 2 } },
-        { 3, 1, 2, UC_PLAIN, { 3, 0, 33 }, { 4, 9 } },        { 2, 0, 3, UC_PLAIN, { 0, 65 }, { 1, 2, 3 } },
-        { 2, 1, 2, UC_PLAIN, { 4, 0 }, { 5, 6 } },            { 4, 1, 2, UC_PLAIN, { 2, 0, 5, 7 }, { 3, 6 } },
+    static const struct {
+        int rank, dim, parts;
+        uc_layout layout;
+        int64_t base[4], size[4];
+    } shapes[] = {
+        { 4, 1, 2, UC_NHWC, { 2, 0, 5, 7 }, { 8, 16 } },
+        { 4, 1, 2, UC_NHWC, { 1, 0, 33, 9 }, { 3, 3 } },
+        { 4, 1, 4, UC_NHWC, { 3, 0, 2, 2 }, { 1, 2, 3, 4 } },
+        { 4, 1, 2, UC_NHWC, { 2, 0, 64, 64 }, { 16, 24 } },
+        { 4, 0, 2, UC_NHWC, { 0, 5, 3, 3 }, { 2, 1 } },
+        { 3, 1, 4, UC_PLAIN, { 2, 0, 128 }, { 77, 1, 1, 2 } },
+        { 3, 1, 2, UC_PLAIN, { 3, 0, 33 }, { 4, 9 } },
+        { 2, 0, 3, UC_PLAIN, { 0, 65 }, { 1, 2, 3 } },
+        { 2, 1, 2, UC_PLAIN, { 4, 0 }, { 5, 6 } },
+        { 4, 1, 2, UC_PLAIN, { 2, 0, 5, 7 }, { 3, 6 } },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
@@ -335,7 +388,8 @@ static void concat(list *l) {
                 c.in[k].dim[shapes[i].dim] = shapes[i].size[k];
                 s.dim[shapes[i].dim] += shapes[i].size[k];
             }
-            if (all_types[t].type != all_types[t].weight) c.in_type[1] = UC_F16; /* a stored token beside computed ones */
+            if (all_types[t].type != all_types[t].weight)
+                c.in_type[1] = UC_F16; /* a stored token beside computed ones */
             c.attrs.concat.dim = shapes[i].dim;
             c.out[0] = s;
             c.batched = shapes[i].dim == 1 ? 15 : 0;
@@ -358,9 +412,12 @@ static op_case *move_case(list *l, uc_op_kind kind, int t, uc_layout layout, uc_
 }
 
 static void repeat(list *l) {
-    static const struct { uc_shape s; int times; } shapes[] = {
-        { { 2, { 1, 1 } }, 2 }, { { 4, { 2, 3, 5, 7 } }, 2 }, { { 3, { 1, 77, 128 } }, 4 }, { { 2, { 3, 33 } }, 3 },
-        { { 1, { 9 } }, 5 },    { { 3, { 2, 1, 6 } }, 1 },
+    static const struct {
+        uc_shape s;
+        int times;
+    } shapes[] = {
+        { { 2, { 1, 1 } }, 2 },  { { 4, { 2, 3, 5, 7 } }, 2 }, { { 3, { 1, 77, 128 } }, 4 },
+        { { 2, { 3, 33 } }, 3 }, { { 1, { 9 } }, 5 },          { { 3, { 2, 1, 6 } }, 1 },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
@@ -371,17 +428,21 @@ static void repeat(list *l) {
 }
 
 static void select_row(list *l) {
-    static const struct { int rows, c, index; } shapes[] = { { 1, 1, 0 }, { 25, 1280, 24 }, { 7, 33, 3 }, { 50, 64, 0 },
-                                                             { 2, 2049, 1 }, { 3, 5, 1 } };
+    static const struct {
+        int rows, c, index;
+    } shapes[] = { { 1, 1, 0 }, { 25, 1280, 24 }, { 7, 33, 3 }, { 50, 64, 0 }, { 2, 2049, 1 }, { 3, 5, 1 } };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++)
-            move_case(l, UC_OP_select_row, t, UC_PLAIN, UC_SHAPE2(shapes[i].rows, shapes[i].c), UC_SHAPE2(1, shapes[i].c))
+            move_case(l, UC_OP_select_row, t, UC_PLAIN, UC_SHAPE2(shapes[i].rows, shapes[i].c),
+                      UC_SHAPE2(1, shapes[i].c))
                 ->step.index = shapes[i].index;
 }
 
 static void gather_token(list *l) {
-    static const struct { int n, t, c, token; } shapes[] = { { 1, 1, 1, 0 }, { 2, 77, 128, -1 }, { 3, 81, 33, 80 },
-                                                             { 3, 5, 7, -1 }, { 1, 50, 768, 0 }, { 2, 3, 2048, 2 } };
+    static const struct {
+        int n, t, c, token;
+    } shapes[] = { { 1, 1, 1, 0 },  { 2, 77, 128, -1 }, { 3, 81, 33, 80 },
+                   { 3, 5, 7, -1 }, { 1, 50, 768, 0 },  { 2, 3, 2048, 2 } };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
             op_case *c = move_case(l, UC_OP_gather_token, t, UC_PLAIN, UC_SHAPE3(shapes[i].n, shapes[i].t, shapes[i].c),
@@ -395,7 +456,11 @@ static void gather_token(list *l) {
 }
 
 static void slice(list *l) {
-    static const struct { uc_shape in; int dim; int64_t begin, size; } shapes[] = {
+    static const struct {
+        uc_shape in;
+        int dim;
+        int64_t begin, size;
+    } shapes[] = {
         { { 2, { 1, 1 } }, 0, 0, 1 },       { { 2, { 81, 128 } }, 0, 78, 3 }, { { 3, { 2, 81, 33 } }, 1, 78, 3 },
         { { 4, { 4, 3, 5, 7 } }, 0, 2, 2 }, { { 3, { 3, 7, 5 } }, 1, 0, 6 },  { { 2, { 4, 65 } }, 1, 1, 64 },
     };
@@ -410,8 +475,8 @@ static void slice(list *l) {
 }
 
 static void turning(list *l, uc_op_kind kind) {
-    static const int shapes[][4] = { { 1, 1, 1, 1 }, { 2, 3, 5, 7 }, { 1, 64, 8, 8 }, { 3, 130, 9, 11 }, { 2, 16, 65, 3 },
-                                     { 1, 6, 70, 130 } };
+    static const int shapes[][4] = { { 1, 1, 1, 1 },    { 2, 3, 5, 7 },   { 1, 64, 8, 8 },
+                                     { 3, 130, 9, 11 }, { 2, 16, 65, 3 }, { 1, 6, 70, 130 } };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
             const int *d = shapes[i];
@@ -433,10 +498,10 @@ static void tokens_to_image(list *l) { turning(l, UC_OP_tokens_to_image); }
 
 /* The output has the other layout (see driver.c), and in half of the cases another type. */
 static void reorder(list *l) {
-    static const uc_shape shapes[] = { { 4, { 1, 1, 1, 1 } }, { 4, { 2, 3, 5, 7 } }, { 4, { 3, 70, 9, 9 } },
-                                       { 4, { 1, 3, 64, 100 } }, { 2, { 5, 77 } }, { 3, { 2, 300, 300 } } };
-    static const uc_dtype pairs[][2] = { { UC_F32, UC_F32 }, { UC_F32, UC_BF16 }, { UC_BF16, UC_F32 }, { UC_F16, UC_F32 },
-                                         { UC_BF16, UC_BF16 }, { UC_F32, UC_F16 } };
+    static const uc_shape shapes[] = { { 4, { 1, 1, 1, 1 } },    { 4, { 2, 3, 5, 7 } }, { 4, { 3, 70, 9, 9 } },
+                                       { 4, { 1, 3, 64, 100 } }, { 2, { 5, 77 } },      { 3, { 2, 300, 300 } } };
+    static const uc_dtype pairs[][2] = { { UC_F32, UC_F32 }, { UC_F32, UC_BF16 },  { UC_BF16, UC_F32 },
+                                         { UC_F16, UC_F32 }, { UC_BF16, UC_BF16 }, { UC_F32, UC_F16 } };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++)
             for (int layout = UC_PLAIN; layout <= UC_NHWC; layout++) {
@@ -454,7 +519,12 @@ static void reorder(list *l) {
 /* ---- the sampler ------------------------------------------------------------------------------------------------- */
 
 static void noise_step(list *l) {
-    static const struct { uc_shape x; uc_prediction kind; bool guided, learned, given, add_noise; float clip, c_old; } shapes[] = {
+    static const struct {
+        uc_shape x;
+        uc_prediction kind;
+        bool guided, learned, given, add_noise;
+        float clip, c_old;
+    } shapes[] = {
         { { 2, { 1, 1 } }, UC_PREDICT_SAMPLE, false, false, false, true, 5, 0 },
         { { 2, { 3, 129 } }, UC_PREDICT_SAMPLE, true, false, false, true, 5, 0 },
         { { 4, { 2, 3, 16, 16 } }, UC_PREDICT_EPSILON, true, true, false, true, 1, 0 },
@@ -470,7 +540,8 @@ static void noise_step(list *l) {
             const uc_shape x = shapes[i].x;
             op_case c = blank(UC_OP_noise_step, &all_types[t], UC_PLAIN);
             char text[UC_SHAPE_TEXT];
-            c.attrs.noise_step = (uc_noise_attrs){ .prediction = shapes[i].kind, .guided = shapes[i].guided,
+            c.attrs.noise_step = (uc_noise_attrs){ .prediction = shapes[i].kind,
+                                                   .guided = shapes[i].guided,
                                                    .learned_variance = shapes[i].learned };
             c.in[UC_NOISE_X] = c.in[UC_NOISE_X0] = c.out[0] = c.out[1] = x;
             c.in[UC_NOISE_PREDICTION] = x;
@@ -481,10 +552,21 @@ static void noise_step(list *l) {
             c.in_type[UC_NOISE_X] = c.in_type[UC_NOISE_X0] = c.in_type[UC_NOISE_NOISE] = c.out_type = UC_F32;
             c.in_type[UC_NOISE_SEEDS] = UC_I64;
             c.batched = 0x1F;
-            c.step = (uc_step){ .index = 3, .stage = 2, .noise_index = 4, .add_noise = shapes[i].add_noise, .guidance = 4,
-                                .sqrt_alpha_bar = 0.6f, .sqrt_beta_bar = 0.8f, .clip = shapes[i].clip, .c_x0 = 0.7f,
-                                .c_x = 0.3f, .c_pred = shapes[i].clip > 0 ? 0 : 0.1f, .c_old = shapes[i].c_old,
-                                .sigma = 0.2f, .log_min = -4, .log_max = -2 };
+            c.step = (uc_step){ .index = 3,
+                                .stage = 2,
+                                .noise_index = 4,
+                                .add_noise = shapes[i].add_noise,
+                                .guidance = 4,
+                                .sqrt_alpha_bar = 0.6f,
+                                .sqrt_beta_bar = 0.8f,
+                                .clip = shapes[i].clip,
+                                .c_x0 = 0.7f,
+                                .c_x = 0.3f,
+                                .c_pred = shapes[i].clip > 0 ? 0 : 0.1f,
+                                .c_old = shapes[i].c_old,
+                                .sigma = 0.2f,
+                                .log_min = -4,
+                                .log_max = -2 };
             snprintf(c.name, sizeof c.name, "%s %s kind%d%s%s%s%s", all_types[t].name, uc_shape_text(x, text),
                      (int)shapes[i].kind, shapes[i].guided ? " guided" : "", shapes[i].learned ? " learned" : "",
                      shapes[i].given ? " given noise" : "", shapes[i].add_noise ? "" : " last");

@@ -61,8 +61,9 @@ static uc_layout layout_of(const op_case *c, bool output) {
 static uc_view view_of(const op_case *c, int slot, void *data) {
     const uc_shape s = c->in[slot];
     const bool picture = s.rank == 4 && !(c->weights & 1u << slot);
-    return (uc_view){ .dtype = c->in_type[slot], .layout = picture ? layout_of(c, false) : UC_PLAIN, .shape = s,
-                      .data = data };
+    return (uc_view){
+        .dtype = c->in_type[slot], .layout = picture ? layout_of(c, false) : UC_PLAIN, .shape = s, .data = data
+    };
 }
 
 void op_data_fill(op_data *d, const op_case *c, uint64_t seed) {
@@ -107,7 +108,9 @@ static void one_image(op_data *one, const op_data *all, int64_t image) {
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-typedef struct outputs { uc_view view[UC_MAX_OUTPUTS]; } outputs;
+typedef struct outputs {
+    uc_view view[UC_MAX_OUTPUTS];
+} outputs;
 
 static void free_outputs(outputs *o) {
     for (int k = 0; k < UC_MAX_OUTPUTS; k++) free(o->view[k].data);
@@ -121,7 +124,9 @@ static outputs run_way(const op_data *d, const op_way *way, int threads, void *p
     for (int k = 0; k < UC_MAX_OUTPUTS; k++) {
         if (!d->c.out[k].rank) continue;
         const size_t bytes = bytes_of(d->c.out_type, d->c.out[k]);
-        o.view[k] = (uc_view){ .dtype = d->c.out_type, .shape = d->c.out[k], .data = must_have(bytes),
+        o.view[k] = (uc_view){ .dtype = d->c.out_type,
+                               .shape = d->c.out[k],
+                               .data = must_have(bytes),
                                .layout = d->c.out[k].rank == 4 ? layout_of(&d->c, true) : UC_PLAIN };
         memset(o.view[k].data, 0xFF, bytes);
         l.out[k] = o.view[k];
@@ -213,7 +218,8 @@ static bool batch_agrees(const op_data *d, const op_way *way, const outputs *all
         outputs alone = run_way(&one, way, 1, prepared);
         for (int k = 0; k < UC_MAX_OUTPUTS && good; k++)
             if (alone.view[k].data) good = same_bytes(&alone.view[k], &all->view[k], i);
-        if (!good) snprintf(text, UC_DIFFERENCE_TEXT, "image %lld alone has other bytes than in its batch", (long long)i);
+        if (!good)
+            snprintf(text, UC_DIFFERENCE_TEXT, "image %lld alone has other bytes than in its batch", (long long)i);
         free_outputs(&alone);
         if (way->finish) way->finish(way, prepared);
         op_data_free(&one);
@@ -232,7 +238,8 @@ bool op_check(const op_case *c, const op_way *way, uint64_t seed, char message[O
         good = matches_reference(&d, way, &single, text) && threads_agree(&d, way, &single, text) &&
                batch_agrees(&d, way, &single, text);
         if (!good)
-            snprintf(message, OP_MESSAGE, "%s [%s] by %s, seed %llu: %s\nrerun: UC_SEED=%llu UC_CASE='%s' test_ops --filter 'ops/%s'",
+            snprintf(message, OP_MESSAGE,
+                     "%s [%s] by %s, seed %llu: %s\nrerun: UC_SEED=%llu UC_CASE='%s' test_ops --filter 'ops/%s'",
                      uc_op_info_of(c->kind)->name, c->name, way->name, (unsigned long long)seed, text,
                      (unsigned long long)seed, c->name, uc_op_info_of(c->kind)->name);
         free_outputs(&single);

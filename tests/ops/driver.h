@@ -1,6 +1,6 @@
-/* driver.h - fills a case of cases.h with seeded numbers, runs kernels on it, and checks what must hold of any kernel of
- * the flow: the reference's result within tolerance, every element written, the same bytes for any number of threads,
- * and the same bytes for an image alone as in its batch. */
+/* driver.h - fills a case of cases.h with seeded numbers, runs kernels on it, and checks what must hold of any
+ * kernel of the flow: the reference's result within tolerance, every element written, the same bytes for any number
+ * of threads, and the same bytes for an image alone as in its batch. */
 #ifndef UC_TESTS_OPS_DRIVER_H
 #define UC_TESTS_OPS_DRIVER_H
 

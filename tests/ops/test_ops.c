@@ -1,5 +1,6 @@
-/* test_ops.c - every operation of the flow, on every case of cases.c, by every way that the CPU has: plain C compiled for
- * each instruction set that this machine runs, weights prepared beforehand, and oneDNN. One test an operation. */
+/* test_ops.c - every operation of the flow, on every case of cases.c, by every way that the CPU has: plain C
+ * compiled for each instruction set that this machine runs, weights prepared beforehand, and oneDNN. One test an
+ * operation. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,15 +103,24 @@ static void check_all(uc_op_kind kind, const op_way *way) {
 
 static void check_operation(uc_op_kind kind) {
     for (int isa = UC_ISA_BASE; isa <= (int)uc_cpu_isa(); isa++) {
-        const op_way way = { .name = uc_cpu_isa_name((uc_isa)isa), .scratch = plain_scratch, .run = plain_run, .user = isa };
+        const op_way way = {
+            .name = uc_cpu_isa_name((uc_isa)isa), .scratch = plain_scratch, .run = plain_run, .user = isa
+        };
         check_all(kind, &way);
     }
     if (kind != UC_OP_conv2d && kind != UC_OP_matmul) return;
-    const op_way packed = { .name = "prepared weights", .scratch = packed_scratch, .prepare = packed_prepare,
-                            .run = packed_run, .finish = packed_finish };
+    const op_way packed = { .name = "prepared weights",
+                            .scratch = packed_scratch,
+                            .prepare = packed_prepare,
+                            .run = packed_run,
+                            .finish = packed_finish };
     check_all(kind, &packed);
-    const op_way onednn = { .name = "oneDNN", .scratch = library_scratch, .prepare = library_prepare,
-                            .run = library_run, .finish = library_finish, .rounds_weight = true };
+    const op_way onednn = { .name = "oneDNN",
+                            .scratch = library_scratch,
+                            .prepare = library_prepare,
+                            .run = library_run,
+                            .finish = library_finish,
+                            .rounds_weight = true };
     check_all(kind, &onednn);
 }
 
