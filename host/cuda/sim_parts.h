@@ -4,7 +4,7 @@
 
 #include "sim.h"
 
-enum { SIM_MAX_DEVICES = 16, SIM_MAX_STREAMS = 64, SIM_MAX_ACCESSES = 16, SIM_TEXT = 400, SIM_TRACE = 4096 };
+enum { SIM_MAX_DEVICES = 16, SIM_MAX_STREAMS = 64, SIM_MAX_ACCESSES = 16, SIM_TEXT = 400, SIM_TRACE = 1 << 16 };
 
 /* A tick of each stream: what has happened before something. */
 typedef struct sim_clock { uint64_t tick[SIM_MAX_STREAMS]; } sim_clock;
