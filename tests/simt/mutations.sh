@@ -82,7 +82,7 @@ mutant bias-of-other-stage attention_mma.cuh attention attention 's/a\.bias\[sta
 mutant context-stride attention.cuh attention attention 's/\(long long\)b \* p\.context \+ j : \(long long\)b \* p\.keys/(long long)b * p.keys + j : (long long)b * p.keys/' "attention: context keys strided by the number of self keys"
 mutant reads-past-head attention_mma.cuh attention attention 's/const bool valid = j < p\.context \+ p\.keys && column < p\.head_size;/const bool valid = j < p.context + p.keys;/' "attention: padding of a narrow head read from the next head"
 mutant rows-no-barrier attention.cu attention attention 's/(score_keys<T, V, ROWS>\(p, b, h, first, q, score\);\n)    __syncthreads\(\);\n/$1/' "attention by rows: barrier between scores and softmax deleted"
-mutant rows-part-reused attention.cu attention attention 's/(from_float<T>\(total \/ sum\[r\]\);\n        \}\n)        __syncthreads\(\);\n/$1/' "attention by rows: barrier before the parts are written again deleted"
+mutant rows-part-no-barrier attention.cu attention attention 's/(part\[r \* THREADS \+ t\] = out\[r\];\n)        __syncthreads\(\);\n/$1/' "attention by rows: barrier between writing and summing the parts deleted"
 mutant shared-too-small attention.cu attention attention 's/\+ THREADS \+ 1\)/+ THREADS)/' "attention by rows: shared memory one number a row too small"
 mutant not-opted-in attention.cu attention attention 's/    UC_ALLOW_SHARED\(\(k_attention_mma<T, D, TILES>\), tile::BYTES\);\n//' "attention: 55 KB of shared memory without opting in"
 mutant batch-in-key noise_step.cu noise_step noise_step 's/\(uint64_t\)block, z\)/(uint64_t)(block + n), z)/' "noise step: the noise depends on the place in the batch"
