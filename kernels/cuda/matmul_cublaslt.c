@@ -1,0 +1,155 @@
+/* matmul_cublaslt.c - matmul by cuBLASLt: every linear layer of the flow.
+ *
+ *   out [m, o] = act(x [m, i] weight[o, i]^T + bias [o]) + residual [m, o]        (m: the rows of one image)
+ *
+ * The library thinks in columns: out^T [o, m] = weight^T' x^T, with weight [o, i] seen as a column-major [i, o] matrix that
+ * is transposed. Sums are f32, TF32 is never used. The bias is the library's epilogue; without an activation the residual
+ * is its C matrix, otherwise both follow in kernels of ours, in place. One algorithm is chosen for the rows of one image
+ * and called for each image of a batch. */
+#include <cublasLt.h>
+#include <stdlib.h>
+
+#include "libraries.h"
+
+enum { MOST_WORKSPACE = 8 << 20 };
+
+typedef struct chosen {
+    cublasLtMatmulDesc_t desc;
+    cublasLtMatrixLayout_t weight, x, out;
+    cublasLtMatmulAlgo_t algo;
+    size_t workspace;
+    bool fused_residual;
+} chosen;
+
+static unclip_status check(cublasStatus_t s, const char *what, unclip_error *err) {
+    if (s == CUBLAS_STATUS_SUCCESS) return UNCLIP_OK;
+    const unclip_status status = s == CUBLAS_STATUS_ALLOC_FAILED    ? UNCLIP_ERR_MEMORY
+                                 : s == CUBLAS_STATUS_NOT_SUPPORTED ? UNCLIP_ERR_UNSUPPORTED
+                                                                    : UNCLIP_ERR_DEVICE;
+    return uc_fail(err, status, "matmul: cuBLASLt: %s: %s", what, cublasLtGetStatusString(s));
+}
+
+void *uc_cublaslt_open(unclip_error *err) {
+    cublasLtHandle_t handle = NULL;
+    return check(cublasLtCreate(&handle), "opening", err) ? NULL : handle;
+}
+
+void uc_cublaslt_close(void *handle) { (void)cublasLtDestroy(handle); }
+
+void uc_cublaslt_forget(void *choice) {
+    chosen *c = choice;
+    if (!c) return;
+    if (c->weight) (void)cublasLtMatrixLayoutDestroy(c->weight);
+    if (c->x) (void)cublasLtMatrixLayoutDestroy(c->x);
+    if (c->out) (void)cublasLtMatrixLayoutDestroy(c->out);
+    if (c->desc) (void)cublasLtMatmulDescDestroy(c->desc);
+    free(c);
+}
+
+static cudaDataType_t type_of(uc_dtype t) { return t == UC_F16 ? CUDA_R_16F : t == UC_BF16 ? CUDA_R_16BF : CUDA_R_32F; }
+
+static bool given(const uc_view *v) { return v->shape.rank > 0; }
+
+/* Rows of one image: all but the first and the last dimension. */
+static int64_t rows_of_image(const uc_view *v) {
+    int64_t rows = 1;
+    for (int d = 1; d < v->shape.rank - 1; d++) rows *= v->shape.dim[d];
+    return rows;
+}
+
+static int64_t images_of(const uc_view *v) { return v->shape.rank > 1 ? v->shape.dim[0] : 1; }
+
+static unclip_status describe(chosen *c, const uc_launch *key, unclip_error *err) {
+    const cudaDataType_t type = type_of(key->in[UC_MATMUL_X].dtype);
+    const uint64_t i = (uint64_t)key->in[UC_MATMUL_WEIGHT].shape.dim[1], o = (uint64_t)key->in[UC_MATMUL_WEIGHT].shape.dim[0];
+    const uint64_t m = (uint64_t)rows_of_image(&key->in[UC_MATMUL_X]);
+    const cublasOperation_t transposed = CUBLAS_OP_T;
+    unclip_status status = check(cublasLtMatmulDescCreate(&c->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing", err);
+    if (!status)
+        status = check(cublasLtMatmulDescSetAttribute(c->desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
+                                                      sizeof transposed), "describing", err);
+    if (!status && given(&key->in[UC_MATMUL_BIAS])) {
+        const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+        status = check(cublasLtMatmulDescSetAttribute(c->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue),
+                       "describing the bias", err);
+    }
+    if (!status) status = check(cublasLtMatrixLayoutCreate(&c->weight, type, i, o, (int64_t)i), "describing", err);
+    if (!status) status = check(cublasLtMatrixLayoutCreate(&c->x, type, i, m, (int64_t)i), "describing", err);
+    if (!status) status = check(cublasLtMatrixLayoutCreate(&c->out, type, o, m, (int64_t)o), "describing", err);
+    return status;
+}
+
+static unclip_status pick(cublasLtHandle_t handle, chosen *c, unclip_error *err) {
+    cublasLtMatmulPreference_t preference = NULL;
+    const size_t most = MOST_WORKSPACE;
+    cublasLtMatmulHeuristicResult_t found;
+    int count = 0;
+    unclip_status status = check(cublasLtMatmulPreferenceCreate(&preference), "choosing", err);
+    if (status) return status;
+    status = check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most,
+                                                        sizeof most), "choosing", err);
+    if (!status)
+        status = check(cublasLtMatmulAlgoGetHeuristic(handle, c->desc, c->weight, c->x, c->out, c->out, preference, 1,
+                                                      &found, &count), "choosing", err);
+    (void)cublasLtMatmulPreferenceDestroy(preference);
+    if (status) return status;
+    if (!count) return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "matmul: cuBLASLt has no algorithm for this shape");
+    c->algo = found.algo;
+    c->workspace = found.workspaceSize;
+    return UNCLIP_OK;
+}
+
+unclip_status uc_cublaslt_choose(void *handle, uc_cuda_library_op *op, unclip_error *err) {
+    chosen *c = calloc(1, sizeof *c);
+    if (!c) return uc_fail_memory(err, sizeof *c, "a matmul");
+    c->fused_residual = given(&op->key.in[UC_MATMUL_RESIDUAL]) && op->key.attrs.matmul.act == UC_ACT_NONE;
+    unclip_status status = describe(c, &op->key, err);
+    if (!status) status = pick(handle, c, err);
+    if (status) {
+        uc_cublaslt_forget(c);
+        return status;
+    }
+    op->choice = c;
+    op->scratch = c->workspace;
+    return UNCLIP_OK;
+}
+
+/* What the library's epilogue does not do, on the finished product. */
+static unclip_status finish(const chosen *c, const uc_launch *l, uc_cuda_stream stream, unclip_error *err) {
+    unclip_status status = UNCLIP_OK;
+    if (l->attrs.matmul.act != UC_ACT_NONE) {
+        const uc_launch act = { .kind = UC_OP_activation, .attrs.activation = { l->attrs.matmul.act },
+                                .in = { l->out[0] }, .out = { l->out[0] } };
+        status = uc_cuda_activation(&act, stream, err);
+    }
+    if (!status && l->in[UC_MATMUL_RESIDUAL].data && !c->fused_residual) {
+        const uc_launch sum = { .kind = UC_OP_add, .in = { l->out[0], l->in[UC_MATMUL_RESIDUAL] }, .out = { l->out[0] } };
+        status = uc_cuda_add(&sum, stream, err);
+    }
+    return status;
+}
+
+static const void *image_at(const uc_view *v, int64_t image) {
+    const size_t bytes = (size_t)(uc_shape_count(v->shape) / images_of(v)) * uc_dtype_size(v->dtype);
+    return (const char *)v->data + (size_t)image * bytes;
+}
+
+unclip_status uc_cublaslt_run(void *handle, const uc_cuda_library_op *op, const uc_launch *l, uc_cuda_stream stream,
+                              unclip_error *err) {
+    const chosen *c = op->choice;
+    const float one = 1, beta = c->fused_residual ? 1.0f : 0.0f;
+    const uc_view *out = &l->out[0];
+    const void *bias = l->in[UC_MATMUL_BIAS].data;
+    unclip_status status = UNCLIP_OK;
+    if (bias)
+        status = check(cublasLtMatmulDescSetAttribute(c->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
+                       "setting the bias", err);
+    for (int64_t n = 0; n < images_of(out) && !status; n++) {
+        void *to = (void *)(uintptr_t)image_at(out, n);
+        const void *add = c->fused_residual ? image_at(&l->in[UC_MATMUL_RESIDUAL], n) : to;
+        status = check(cublasLtMatmul(handle, c->desc, &one, l->in[UC_MATMUL_WEIGHT].data, c->weight,
+                                      image_at(&l->in[UC_MATMUL_X], n), c->x, &beta, add, c->out, to, c->out, &c->algo,
+                                      l->scratch, c->workspace, (cudaStream_t)stream), "multiplying", err);
+    }
+    return status ? status : finish(c, l, stream, err);
+}
