@@ -5,7 +5,7 @@
 set -u
 source_dir=$(realpath "${1:?source directory}")
 work=$(realpath "${2:?build directory}")/mutations
-filter='runtime_pictures/@(tiny_a_in_many_orders|timed|weights_are_uploaded_once|checked)'
+filter='runtime_pictures/@(tiny_a_in_many_orders|timed|weights_are_uploaded_once|weights_are_awaited|checked)'
 # The folder build stays: with times of change preserved, the next run compiles little.
 mkdir -p "$work" && cd "$work" && rm -rf engine kernels host weights tests && mkdir -p tests/goldens || exit 1
 cp -rp "$source_dir"/{CMakeLists.txt,CMakePresets.json,engine,kernels,host,weights} .
@@ -66,7 +66,6 @@ mutate "staging memory is given back to the wrong stream" $weights 's/uc_ring_gi
 mutate "download does not wait" $device 's/d->rt->event_sync\(d->rt, d->staging.free_again\[slot_number\]\)/0/'
 mutate "download waits for the slot before" $device 's/const int slot_number = d->staging.next;/const int slot_number = (d->staging.next + 1) % d->staging.slots;/'
 mutate "arena is freed before the work is done" $backend 's/    uc_device_drain\(d\);\n    for/    for/'
-mutate "device is closed before the work is done" $device 's/void uc_device_close\(uc_device \*d\) \{\n    uc_device_drain\(d\);/void uc_device_close(uc_device *d) {/'
 mutate "states are not cleared" $backend 's/d->rt->set_bytes\(d->rt, p->arena \+ p->plan->values\[v\].offset, 0,/d->rt->set_bytes(d->rt, p->arena + p->plan->values[v].offset, 0xFF,/'
 mutate "step is not sent again" $backend 's/if \(!status && step\) status = send_step/if (!status \&\& step \&\& !p->phases[number].exec) status = send_step/'
 mutate "step is sent on the other stream" $backend 's/d->rt->to_device\(d->rt, p->step, slot, sizeof \*step, d->compute\)/d->rt->to_device(d->rt, p->step, slot, sizeof *step, d->copies)/'

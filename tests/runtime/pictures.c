@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "engine/core/record.h"
 #include "host/backends.h"
 #include "support/pictures.h"
 
@@ -68,6 +69,68 @@ static void checked_in(uc_dtype type) {
 
 Test(runtime_pictures, checked_f16) { checked_in(UC_F16); }
 Test(runtime_pictures, checked_bf16) { checked_in(UC_BF16); }
+
+/* The place of the emulator: kernels of the caller's for small launches, with scratch of their own in device memory. */
+static int emulated_count;
+
+static unclip_status run_emulated(const uc_launch *l, unclip_error *err) {
+    (void)err;
+    emulated_count++;
+    memset(l->scratch, 1, 640);
+    uc_ref_kernel(l->kind)(l);
+    return UNCLIP_OK;
+}
+
+static uc_sim_kernel emulate_norms(uc_op_kind kind) { return kind == UC_OP_group_norm ? run_emulated : NULL; }
+
+static size_t emulated_scratch(const uc_launch *l) { return l->kind == UC_OP_group_norm ? 640 : 0; }
+
+Test(runtime_pictures, other_kernels_for_small_launches) {
+    painting p;
+    unclip_error err = { 0 };
+    painting_open(&p, "tiny-a");
+    uint8_t *want = on_cpu(&p);
+    uc_runtime *rt = sim_with((uc_sim_options){ .seed = 5, .emulated = emulate_norms, .emulate_most = 1 << 20,
+                                                .emulated_scratch = emulated_scratch });
+    cr_assert_eq(paint_on(&p, rt, UNCLIP_RUN_REPLAY, &err), UNCLIP_OK, "%s", err.message);
+    expect_same_bytes("with other group norms", p.rgb, want, (int64_t)p.size);
+    cr_expect_gt(emulated_count, 10);
+    sim_close(rt);
+    free(want);
+    painting_close(&p);
+}
+
+/* A network that is run before anything else is copied: nothing but the event orders weights and launch. And one that is
+ * given up while it runs. */
+Test(runtime_pictures, weights_are_awaited) {
+    static const float eye[4][4] = { { 1, 0, 0, 0 }, { 0, 1, 0, 0 }, { 0, 0, 1, 0 }, { 0, 0, 0, 1 } };
+    static const float bias[4] = { 1, 2, 3, 4 };
+    uc_param items[] = {
+        { .name = "l.bias", .dtype = UC_F32, .rank = 1, .dim = { 4 }, .data = bias },
+        { .name = "l.weight", .dtype = UC_F32, .rank = 2, .dim = { 4, 4 }, .data = eye },
+    };
+    const uc_params params = { .component = "test", .file = "memory", .count = 2, .items = items };
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        unclip_error err = { 0 };
+        uc_backend *backend = NULL;
+        uc_program *program = NULL;
+        const uc_backend_options options = { .threads = 1 };
+        uc_runtime *rt = sim_with((uc_sim_options){ .seed = seed });
+        cr_assert_eq(uc_backend_cuda_new(&backend, rt, false, 0, &options, &err), UNCLIP_OK, "%s", err.message);
+        uc_graph *g = uc_graph_new("test", UC_F32);
+        uc_use_params(g, &params);
+        const uc_val x = uc_state(g, "x", UC_F32, UC_SHAPE2(1, 4)), out = uc_state(g, "out", UC_F32, UC_SHAPE2(1, 4));
+        uc_store(g, out, uc_linear(g, x, "l", .features = 4));
+        cr_assert_eq(uc_program_new(backend, g, &program, &err), UNCLIP_OK, "%s", err.message);
+        cr_assert_eq(backend->run(program, 0, NULL, &err), UNCLIP_OK, "%s", err.message);
+        float got[4] = { 1, 2, 3, 4 };
+        if (seed % 2) cr_assert_eq(backend->download(program, out, got, &err), UNCLIP_OK, "%s", err.message);
+        for (int i = 0; i < 4; i++) cr_expect_eq(got[i], bias[i], "seed %llu", (unsigned long long)seed);
+        backend->release(backend, program);
+        backend->close(backend);
+        sim_close(rt);
+    }
+}
 
 Test(runtime_pictures, steps_are_replayed) {
     painting p;
