@@ -76,7 +76,9 @@ awk '
     }' version="$version" "$budget" measured.txt
 
 # kernel, instruction: how often each kernel of a file contains what it claims
-cuobjdump=$(command -v cuobjdump || echo /usr/local/cuda/bin/cuobjdump)
+PATH=$PATH:/usr/local/cuda/bin
+cuobjdump=$(command -v cuobjdump || true)
+command -v nvdisasm >/dev/null || cuobjdump= # which cuobjdump calls
 list_code() {
     if [ -x "$cuobjdump" ]; then "$cuobjdump" -sass -arch sm_80 "$1.o" | sed -n 's/.*Function : /ENTRY /p; /;/p'
     else "$nvcc" -std=c++17 -O3 -arch=compute_80 -ptx "$source_dir/kernels/cuda/$1.cu" -o - | sed -n 's/.*\.entry \([^ (]*\).*/ENTRY \1/p; /;/p'
