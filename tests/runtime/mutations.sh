@@ -11,6 +11,7 @@ mkdir -p "$work" && cd "$work" && rm -rf engine kernels host weights tests && mk
 cp -rp "$source_dir"/{CMakeLists.txt,CMakePresets.json,engine,kernels,host,weights} .
 cp -rp "$source_dir"/tests/{runtime,support} tests
 cp -rp "$source_dir"/tests/goldens/models tests/goldens
+touch host/cuda/*.c # a run that was cut off may have left a bug's object
 cat >"$work/tests/CMakeLists.txt" <<'CMAKE'
 file(GLOB sources runtime/*.c support/*.c)
 list(FILTER sources EXCLUDE REGEX "runtime/ops")
@@ -70,8 +71,8 @@ mutate "arena is freed before the work is done" $backend 's/    uc_device_drain\
 mutate "states are not cleared" $backend 's/d->rt->set_bytes\(d->rt, p->arena \+ p->plan->values\[v\].offset, 0,/d->rt->set_bytes(d->rt, p->arena + p->plan->values[v].offset, 0xFF,/'
 mutate "step is not sent again" $backend 's/if \(!status && step\) status = send_step/if (!status \&\& step \&\& !p->phases[number].exec) status = send_step/'
 mutate "step is sent on the other stream" $backend 's/d->rt->to_device\(d->rt, p->step, slot, sizeof \*step, d->compute\)/d->rt->to_device(d->rt, p->step, slot, sizeof *step, d->copies)/'
-mutate "kernels read the host'\''s step" $backend 's/l->step = p->step;/static uc_step here; l->step = \&here;/'
-mutate "kernels read the file'\''s weights" $weights 's/view->data = found->at;//'
+mutate "kernels read the step of the host" $backend 's/l->step = p->step;/static uc_step here; l->step = \&here;/'
+mutate "kernels read the weights of the file" $weights 's/view->data = found->at;//'
 mutate "filters keep their order" $weights 's/source = c \* positions \+ p/source = at/'
 mutate "captured list of the wrong phase" $backend 's/uc_device_check\(d, d->rt->exec_launch\(d->rt, ph->exec/uc_device_check(d, d->rt->exec_launch(d->rt, p->phases[1].exec ? p->phases[1].exec : ph->exec/'
 mutate "capture leaves the last operation out" $backend 's/(static unclip_status launch_phase.*?)i < p->plan->phase_begin\[number \+ 1\]/$1i < p->plan->phase_begin[number + 1] - (p->phases[number].runs > 0)/s'
