@@ -63,9 +63,14 @@ unclip_status paint(painting *p, uc_backend *backend, uc_dtype type, unclip_erro
     return status;
 }
 
+static void expect_time(void *user, const uc_plan *plan, int32_t op, double seconds) {
+    (void)user;
+    cr_assert(seconds >= 0 && seconds < 100, "%s: operation %d took %g s", plan->graph->name, (int)op, seconds);
+}
+
 unclip_status paint_on(painting *p, uc_runtime *rt, unclip_run_mode mode, unclip_error *err) {
     uc_backend *backend = NULL;
-    const uc_backend_options options = { .mode = mode, .threads = 1 };
+    const uc_backend_options options = { .mode = mode, .threads = 1, .on_timing = expect_time };
     unclip_status status = uc_backend_cuda_new(&backend, rt, false, 0, &options, err);
     if (status) return status;
     status = paint(p, backend, UC_F32, err);

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Plants one bug after another into a copy of the CUDA backend and builds the tests of the simulated runtime with it: each
 # must turn them red. Writes the table mutations.md beside this file's copy in BUILD_DIR.
-# Usage: mutations.sh SOURCE_DIR BUILD_DIR     (an existing CMake build folder gives the settings)
+# Usage: mutations.sh SOURCE_DIR BUILD_DIR [PART_OF_A_NAME]
 set -u
 source_dir=$(realpath "${1:?source directory}")
 work=$(realpath "${2:?build directory}")/mutations
+only=${3-}
 filter='runtime_pictures/@(tiny_a_in_many_orders|timed|weights_are_uploaded_once|weights_are_awaited|checked)'
 # The folder build stays: with times of change preserved, the next run compiles little.
 mkdir -p "$work" && cd "$work" && rm -rf engine kernels host weights tests && mkdir -p tests/goldens || exit 1
@@ -38,6 +39,7 @@ table=$work/mutations.md
 # mutate NAME FILE PERL_SUBSTITUTION
 mutate() {
     local name=$1 file=$2 how=$3 caught
+    [[ $name == *$only* ]] || return
     cp "$file" kept
     perl -0pi -e "$how" "$file"
     if cmp -s "$file" kept; then
@@ -74,7 +76,7 @@ mutate "step is sent on the other stream" $backend 's/d->rt->to_device\(d->rt, p
 mutate "kernels read the step of the host" $backend 's/l->step = p->step;/static uc_step here; l->step = \&here;/'
 mutate "kernels read the weights of the file" $weights 's/view->data = found->at;//'
 mutate "filters keep their order" $weights 's/source = c \* positions \+ p/source = at/'
-mutate "captured list of the wrong phase" $backend 's/uc_device_check\(d, d->rt->exec_launch\(d->rt, ph->exec/uc_device_check(d, d->rt->exec_launch(d->rt, p->phases[1].exec ? p->phases[1].exec : ph->exec/'
+mutate "capture takes the phase before" $backend 's/(capture_phase.*?)launch_phase\(p, number, err\)/$1launch_phase(p, number - 1, err)/s'
 mutate "capture leaves the last operation out" $backend 's/(static unclip_status launch_phase.*?)i < p->plan->phase_begin\[number \+ 1\]/$1i < p->plan->phase_begin[number + 1] - (p->phases[number].runs > 0)/s'
 mutate "capture is run but not replayed" $backend 's/if \(!ph->exec\) \{\n        const unclip_status status = capture_phase\(p, number, err\);\n        if \(status\) return status;/if (!ph->exec) {\n        const unclip_status status = capture_phase(p, number, err);\n        return status;/'
 mutate "captured list is not freed" $backend 's/if \(p->phases\[i\].exec\) \(void\)rt->exec_free\(rt, p->phases\[i\].exec\);/;/'
