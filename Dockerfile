@@ -1,5 +1,5 @@
 # unclip-cuda on Debian 12: `docker build -t unclip-cuda . && docker run --rm unclip-cuda -p "a red cube" -o - > out.png`
-# BASE may be any Debian-like image; one with a CUDA toolkit will be found by CMake once there are CUDA kernels.
+# BASE may be any Debian-like image; in one with a CUDA toolkit and cuDNN 9 the CUDA backend is built too.
 ARG BASE=debian:12-slim
 
 FROM ${BASE} AS build
