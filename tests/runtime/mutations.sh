@@ -76,14 +76,14 @@ mutate "step is sent on the other stream" $backend 's/d->rt->to_device\(d->rt, p
 mutate "kernels read the step of the host" $backend 's/l->step = p->step;/static uc_step here; l->step = \&here;/'
 mutate "kernels read the weights of the file" $weights 's/view->data = found->at;//'
 mutate "filters keep their order" $weights 's/source = c \* positions \+ p/source = at/'
-mutate "capture takes the phase before" $backend 's/(capture_phase.*?)launch_phase\(p, number, err\)/$1launch_phase(p, number - 1, err)/s'
+mutate "capture takes another phase without notice" $backend 's/(capture_phase.*?)launch_phase\(p, number, err\)/$1launch_phase(p, number - 1, err)/s'
 mutate "capture leaves the last operation out" $backend 's/(static unclip_status launch_phase.*?)i < p->plan->phase_begin\[number \+ 1\]/$1i < p->plan->phase_begin[number + 1] - (p->phases[number].runs > 0)/s'
 mutate "capture is run but not replayed" $backend 's/if \(!ph->exec\) \{\n        const unclip_status status = capture_phase\(p, number, err\);\n        if \(status\) return status;/if (!ph->exec) {\n        const unclip_status status = capture_phase(p, number, err);\n        return status;/'
 mutate "captured list is not freed" $backend 's/if \(p->phases\[i\].exec\) \(void\)rt->exec_free\(rt, p->phases\[i\].exec\);/;/'
 mutate "step memory is not freed" $backend 's/if \(p->step\) \(void\)rt->release\(rt, p->step\);//'
 mutate "weights are uploaded for each program" $weights 's/if \(w->data == view->data && /if (w->data == NULL \&\& /'
 mutate "arena too small by a byte" $backend 's/uc_device_alloc\(d, &arena, \(size_t\)p->plan->arena_bytes,/uc_device_alloc(d, \&arena, (size_t)p->plan->arena_bytes - 1,/'
-mutate "times are read before the device is done" $backend 's/if \(!status\) status = uc_device_check\(d, rt->stream_sync\(rt, d->compute\), err, "waiting for the device"\);//'
+mutate "times are read without waiting" $backend 's/if \(!status\) status = uc_device_check\(d, rt->stream_sync\(rt, d->compute\), err, "waiting for the device"\);//'
 
 echo "$survived bugs were not caught"
 [ "$survived" -eq 0 ]
