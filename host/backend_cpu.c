@@ -23,24 +23,6 @@ typedef struct cpu_backend {
     uc_onednn *dnn; /* NULL without the library */
 } cpu_backend;
 
-static uc_layout layout(const void *self, const uc_graph *graph, const uc_op *op) {
-    (void)self, (void)graph;
-    switch (op->kind) {
-    case UC_OP_conv2d:
-    case UC_OP_group_norm:
-    case UC_OP_resample:
-    case UC_OP_concat:
-    case UC_OP_activation:
-    case UC_OP_add:
-    case UC_OP_repeat:
-    case UC_OP_slice:
-    case UC_OP_image_to_tokens:
-    case UC_OP_tokens_to_image:
-    case UC_OP_reorder: return UC_NHWC;
-    default: return UC_PLAIN;
-    }
-}
-
 /* The operations whose weight is prepared. */
 static bool has_weight(const uc_launch *l) { return l->kind == UC_OP_conv2d || l->kind == UC_OP_matmul; }
 
@@ -142,7 +124,7 @@ unclip_status uc_backend_cpu_new(uc_backend **backend, const uc_backend_options 
     uc_host_backend_init(&b->host, "cpu", options);
     b->host.base.close = close_backend;
     b->host.base.supports = supports;
-    b->host.layout = layout;
+    b->host.layout = uc_channels_innermost;
     b->host.scratch = scratch;
     b->host.choose = choose;
     b->dnn = uc_onednn_new(b->host.base.options.threads);

@@ -40,6 +40,10 @@ struct uc_backend {
     unclip_status (*run)(uc_program *program, int phase, const uc_step *step, unclip_error *err);
 };
 
+/* uc_target.layout of backends whose pictures keep their channels innermost from a UNet's first convolution to its last;
+ * self is not read. The sampler's step and what has no picture stay plain. */
+uc_layout uc_channels_innermost(const void *self, const uc_graph *graph, const uc_op *op);
+
 /* graph -> plan -> program in one call; takes the graph over. */
 unclip_status uc_program_new(uc_backend *backend, uc_graph *graph, uc_program **program, unclip_error *err);
 

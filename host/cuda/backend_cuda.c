@@ -44,24 +44,6 @@ static bool shares_memory(const uc_backend *self) { return !keeps_apart(self->op
 
 /* ---- the planner's questions ------------------------------------------------------------------------------------- */
 
-static uc_layout layout(const void *self, const uc_graph *graph, const uc_op *op) {
-    (void)self, (void)graph;
-    switch (op->kind) {
-    case UC_OP_conv2d:
-    case UC_OP_group_norm:
-    case UC_OP_resample:
-    case UC_OP_concat:
-    case UC_OP_activation:
-    case UC_OP_add:
-    case UC_OP_repeat:
-    case UC_OP_slice:
-    case UC_OP_image_to_tokens:
-    case UC_OP_tokens_to_image:
-    case UC_OP_reorder: return UC_NHWC;
-    default: return UC_PLAIN;
-    }
-}
-
 /* The launch that is planned has weights as the file has them; the one that runs, as the device has them. */
 static size_t scratch(const void *self, const uc_launch *launch) {
     uc_runtime *rt = cuda_of(self)->device.rt;
@@ -76,7 +58,7 @@ static size_t scratch(const void *self, const uc_launch *launch) {
 }
 
 static uc_target target(const uc_backend *self) {
-    return (uc_target){ .self = self, .layout = layout, .scratch = scratch };
+    return (uc_target){ .self = self, .layout = uc_channels_innermost, .scratch = scratch };
 }
 
 /* ---- preparing --------------------------------------------------------------------------------------------------- */
