@@ -173,6 +173,9 @@ typedef struct unclip_image {
     uint64_t seed;          /* the seed that makes this picture alone */
     double stage_seconds[UNCLIP_STAGE_COUNT]; /* time of the launch that this picture was in */
     const char *parameters_json; /* every setting of every stage, for replay; valid during the callback only */
+    double theta;           /* where on its path a frame of unclip_interpolate or unclip_text_diff lies, else 0 */
+    double cosine;          /* of the embedding that was drawn to the first source's, or 0 when there is no source */
+    int components;         /* of unclip_probe: principal components kept; else 0 */
 } unclip_image;
 
 /* Writes a PNG (to a temporary file that is then renamed, so that a reader sees all of it or nothing). */

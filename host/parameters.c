@@ -48,7 +48,7 @@ static json_t *float_json(float value) {
 
 static json_t *stages_json(const uc_request *r) {
     json_t *stages = json_object();
-    for (int s = 0; s <= (int)r->last; s++) {
+    for (int s = (int)r->first; s <= (int)r->last; s++) {
         const uc_sampler_plan *plan = r->sampler[s];
         json_t *stage = json_object();
         json_object_set_new(stage, "steps", json_integer(plan->count));
@@ -67,7 +67,8 @@ char *uc_parameters_json(const uc_provenance *from, const uc_request *request, c
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)from->model_hash);
     json_t *root = json_object();
     json_object_set_new(root, "schema", json_integer(1));
-    json_object_set_new(root, "prompt", json_string(request->options->prompts[image->prompt_index]));
+    if (request->options->prompt_count)
+        json_object_set_new(root, "prompt", json_string(request->options->prompts[image->prompt_index]));
     json_object_set_new(root, "seed", seed_json(image->seed));
     json_object_set_new(root, "size", json_integer(image->width));
     json_object_set_new(root, "stages", stages_json(request));

@@ -6,6 +6,14 @@
 
 #include "stage_run.h"
 
+/* The launch's rows of a table that has one row for all images or one for each. */
+static float *rows_of(const uc_cascade *c, const float *table, size_t rows, size_t row) {
+    float *out = malloc(c->count * row * sizeof *out);
+    for (size_t i = 0; out && i < c->count; i++)
+        memcpy(out + i * row, table + (rows > 1 ? c->first + i : 0) * row, row * sizeof *out);
+    return out;
+}
+
 static unclip_status deliver(const uc_cascade *c, const float *pictures, unclip_error *err) {
     const unclip_generate_options *o = c->request->options;
     const int64_t size = uc_stage_size(c->session->model, c->request->last), sample = 3 * size * size;
@@ -18,6 +26,12 @@ static unclip_status deliver(const uc_cascade *c, const float *pictures, unclip_
         unclip_image image = { .struct_size = sizeof image, .width = (int)size, .height = (int)size, .rgb = rgb,
                                .index = c->first + i, .prompt_index = uc_prompt_of(c, i), .seed = uc_seed_of(c, i) };
         memcpy(image.stage_seconds, c->seconds, sizeof image.stage_seconds);
+        if (c->request->given && c->request->given->frames) {
+            const uc_frame *frame = &c->request->given->frames[c->first + i];
+            image.theta = frame->theta;
+            image.cosine = frame->cosine;
+            image.components = frame->components;
+        }
         if (o->on_image(o->user, &image))
             status = uc_fail(err, UNCLIP_ERR_CANCELLED, "cancelled after image %zu of %zu", c->first + i + 1,
                              c->request->images);
@@ -29,9 +43,17 @@ static unclip_status deliver(const uc_cascade *c, const float *pictures, unclip_
 /* prior -> decoder -> upsamplers; each stage's result is the next one's input. */
 static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
     const uc_model *m = c->session->model;
-    float *before = NULL;
+    const uc_given *given = c->request->given;
+    float *before = NULL, *noise = NULL;
     unclip_status status = UNCLIP_OK;
-    for (int s = UNCLIP_STAGE_PRIOR; s <= (int)c->request->last && !status; s++) {
+    if (given) {
+        const size_t dim = (size_t)m->text_proj.clip_dim, sample = (size_t)uc_sample_count(m, UNCLIP_STAGE_DECODER);
+        before = rows_of(c, given->embeddings, given->embedding_rows, dim);
+        if (given->noise) noise = rows_of(c, given->noise, given->noise_rows, sample);
+        if (!before || (given->noise && !noise))
+            status = uc_fail_memory(err, c->count * (dim + sample) * sizeof *noise, "the given embeddings");
+    }
+    for (int s = (int)c->request->first; s <= (int)c->request->last && !status; s++) {
         const unclip_stage stage = (unclip_stage)s;
         const size_t row = (size_t)(s == UNCLIP_STAGE_PRIOR ? m->prior.clip_embed_dim : uc_sample_count(m, stage));
         float *out = malloc(c->count * row * sizeof *out);
@@ -40,6 +62,7 @@ static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
             break;
         }
         const uc_stage_io io = { .embedding = s == UNCLIP_STAGE_DECODER ? before : NULL,
+                                 .noise = s == UNCLIP_STAGE_DECODER ? noise : NULL,
                                  .low = s > UNCLIP_STAGE_DECODER ? before : NULL, .out = out };
         status = uc_stage_run(c, stage, &io, err);
         free(before);
@@ -47,6 +70,7 @@ static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
     }
     if (!status) status = deliver(c, before, err);
     free(before);
+    free(noise);
     return status;
 }
 
@@ -59,6 +83,7 @@ unclip_status uc_generate(const uc_session *session, const uc_request *request, 
         uc_cascade cascade = { .session = session, .request = request, .first = first, .text = &text };
         cascade.count = request->images - first < request->batch ? request->images - first : request->batch;
         uc_noise_source_init(&cascade.noise, request->options->rng, uc_seed_of(&cascade, 0));
+        cascade.noise.one_row = request->given && request->given->one_seed;
         status = run_cascade(&cascade, err);
     }
     uc_text_features_free(&text);
@@ -103,7 +128,7 @@ unclip_status uc_generate_estimate(const uc_session *session, const uc_request *
                                           UNCLIP_STAGE_PRIOR, 0, &estimate->text, err);
     estimate->text.weight_bytes = bytes_of(session->model->text_params);
     estimate->peak_activation_bytes = estimate->text.activation_bytes;
-    for (int s = 0; s <= (int)request->last && !status; s++) {
+    for (int s = (int)request->first; s <= (int)request->last && !status; s++) {
         const unclip_stage stage = (unclip_stage)s;
         const uc_stage_shape shape = {
             .rows = (int64_t)request->batch * (stage == UNCLIP_STAGE_PRIOR ? request->candidates : 1),

@@ -9,13 +9,14 @@
 typedef struct uc_noise_source {
     unclip_rng kind;
     uc_torch_rng torch; /* one generator for the whole launch */
+    bool one_row;       /* PyTorch: one row is drawn and serves all, as for frames that share a seed */
 } uc_noise_source;
 
 /* seed: of the launch's first image; Philox does not need it. */
 void uc_noise_source_init(uc_noise_source *source, unclip_rng kind, uint64_t seed);
 
 /* count numbers for each of the rows. Philox: draw `draw` of the stage by each row's own seed. PyTorch: the next
- * rows * count numbers of the generator. */
+ * rows * count numbers of the generator, or count numbers for every row alike. */
 void uc_noise_source_fill(uc_noise_source *source, float *out, int64_t rows, int64_t count, const int64_t *row_seeds,
                           uint32_t stage, uint32_t draw);
 

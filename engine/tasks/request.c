@@ -13,10 +13,15 @@ void unclip_generate_options_init(unclip_generate_options *options) {
         options->stage[i] = (unclip_stage_options){ .guidance = -1, .eta = -1 };
 }
 
-static unclip_status check_counts(const unclip_generate_options *o, unclip_error *err) {
+static unclip_status check_counts(const uc_request *r, unclip_error *err) {
+    const unclip_generate_options *o = r->options;
     if (o->struct_size != sizeof *o)
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "generate options were not filled by unclip_generate_options_init");
-    if (!o->prompts || !o->prompt_count) return uc_fail(err, UNCLIP_ERR_ARGUMENT, "no prompt was given");
+    if (!r->given && (!o->prompts || !o->prompt_count))
+        return uc_fail(err, UNCLIP_ERR_ARGUMENT, "no prompt was given");
+    if (r->given && (o->prompt_count > 1 || (o->prompt_count && !o->prompts)))
+        return uc_fail(err, UNCLIP_ERR_ARGUMENT, "%zu prompts were given, expected at most one, the decoder's caption",
+                       o->prompt_count);
     if (!o->images_per_prompt || o->images_per_prompt > 1000000)
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "images per prompt is %zu, expected 1 to 1000000",
                        o->images_per_prompt);
@@ -34,7 +39,7 @@ static unclip_status check_counts(const unclip_generate_options *o, unclip_error
 }
 
 static unclip_status choose_last_stage(uc_request *r, const uc_model *m, unclip_error *err) {
-    if (!uc_has_stage(m, UNCLIP_STAGE_PRIOR))
+    if (!r->given && !uc_has_stage(m, UNCLIP_STAGE_PRIOR))
         return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "this model cannot draw from text: it has no %s",
                        m->text_params ? "prior" : "text_encoder");
     if (!uc_has_stage(m, UNCLIP_STAGE_DECODER))
@@ -104,12 +109,13 @@ static unclip_status tokenize(uc_request *r, const uc_session *session, unclip_e
 }
 
 static unclip_status build(uc_request *r, const uc_session *session, unclip_error *err) {
-    unclip_status status = check_counts(r->options, err);
+    unclip_status status = check_counts(r, err);
     if (!status) status = choose_last_stage(r, session->model, err);
-    for (int s = 0; !status && s <= (int)r->last; s++) status = plan_sampler(r, session->model, (unclip_stage)s, err);
+    for (int s = (int)r->first; !status && s <= (int)r->last; s++)
+        status = plan_sampler(r, session->model, (unclip_stage)s, err);
     if (!status) status = tokenize(r, session, err);
     if (status) return status;
-    r->images = r->options->prompt_count * r->options->images_per_prompt;
+    r->images = r->given ? r->given->images : r->options->prompt_count * r->options->images_per_prompt;
     r->batch = r->options->batch_size ? r->options->batch_size : UC_DEFAULT_BATCH;
     if (r->batch > r->images) r->batch = r->images;
     r->candidates = r->options->prior_candidates;
@@ -118,7 +124,13 @@ static unclip_status build(uc_request *r, const uc_session *session, unclip_erro
 
 unclip_status uc_request_new(uc_request *request, const uc_session *session, const unclip_generate_options *options,
                              unclip_error *err) {
-    *request = (uc_request){ .options = options };
+    return uc_request_new_given(request, session, options, NULL, err);
+}
+
+unclip_status uc_request_new_given(uc_request *request, const uc_session *session,
+                                   const unclip_generate_options *options, const uc_given *given, unclip_error *err) {
+    *request = (uc_request){ .options = options, .given = given,
+                             .first = given ? UNCLIP_STAGE_DECODER : UNCLIP_STAGE_PRIOR };
     const unclip_status status = build(request, session, err);
     if (status) uc_request_free(request);
     return status;

@@ -72,8 +72,8 @@ static unclip_status upload_text(running *r, unclip_error *err) {
 
 static unclip_status upload_inputs(running *r, const uc_stage_io *io, unclip_error *err) {
     uc_cascade *c = r->cascade;
-    uc_noise_source_fill(&c->noise, r->buffer, r->rows, r->sample, r->seeds, (uint32_t)r->stage, 0);
-    unclip_status status = upload(r, "x", r->buffer, err);
+    if (!io->noise) uc_noise_source_fill(&c->noise, r->buffer, r->rows, r->sample, r->seeds, (uint32_t)r->stage, 0);
+    unclip_status status = upload(r, "x", io->noise ? io->noise : r->buffer, err);
     if (!status) status = upload(r, "seeds", r->seeds, err);
     if (!status) status = upload(r, "timesteps", r->sampler->timesteps, err);
     if (!status && r->stage <= UNCLIP_STAGE_DECODER) status = upload_text(r, err);

@@ -17,16 +17,19 @@ typedef struct uc_cascade {
     double seconds[UNCLIP_STAGE_COUNT];
 } uc_cascade;
 
+/* The row of `text` that an image has: given embeddings share the caption, or the empty row when there is none. */
 static inline size_t uc_prompt_of(const uc_cascade *c, size_t image) {
-    return (c->first + image) / c->request->options->images_per_prompt;
+    return c->request->given ? 0 : (c->first + image) / c->request->options->images_per_prompt;
 }
 static inline uint64_t uc_seed_of(const uc_cascade *c, size_t image) {
-    return c->request->options->seed + c->first + image;
+    const bool one = c->request->given && c->request->given->one_seed;
+    return c->request->options->seed + (one ? 0 : c->first + image);
 }
 
 /* What a stage needs of its neighbours. */
 typedef struct uc_stage_io {
     const float *embedding;  /* decoder: [count, clip_dim] */
+    const float *noise;      /* the first sample, like out, or NULL: drawn */
     const float *low;        /* upsamplers: [count, 3, h, w] */
     float *out;              /* prior: [count, clip_embed_dim], CLIP's scale; others: [count, 3, size, size] in [-1, 1] */
 } uc_stage_io;
