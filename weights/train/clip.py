@@ -8,8 +8,8 @@ Leaves: SAM, the width (embedding 128, not 1024), web data. Adds, because a hund
 encoder little by contrast alone: linear heads on both embeddings that name the scene's attributes, thrown away
 afterwards.
 
-With --start-from both encoders begin with that model's weights, and the text encoder stays as it is, so that a decoder
-and a prior that were trained with its states can go on from where they are.
+With --start-from both encoders begin with that model's weights. Prior and decoder must be trained on the new embeddings
+and text states afterwards.
 """
 import math
 
@@ -41,8 +41,6 @@ class Clip(nn.Module):
     def start_from(self, folder):
         self.text.load_state_dict(type(self.text).from_pretrained(folder / "text_encoder").state_dict())
         self.image.load_state_dict(type(self.image).from_pretrained(folder / "image_encoder").state_dict())
-        self.text.requires_grad_(False)
-        self.text_heads.requires_grad_(False)
 
     def similarity(self, images, texts):
         scale = self.log_scale.clamp(max=LARGEST_SCALE).exp()
@@ -85,6 +83,8 @@ def main():
     clip = Clip(words.size)
     if args.start_from:
         clip.start_from(args.start_from)
+    for encoder in (clip.text, clip.image):
+        networks.FusedQuickGelu.use_in(encoder)
     clip.to(device)
     optimizer = MuonWithAdam(clip, RATE, DECAY, betas=(0.9, 0.98))
     run = training.Run("clip", args, clip, optimizer, average_decay=0.998)

@@ -1,6 +1,6 @@
 """Trains the decoder: 64-pixel pictures from CLIP image embeddings and captions.
 
-    python -m weights.train.decoder --out DIR [--small-share 0.4] [--start-from MODEL]
+    python -m weights.train.decoder --out DIR [--small-share 0.5] [--start-from MODEL]
 
 Follows the paper: GLIDE's UNet with scale-shift norm and attention at low resolutions; cosine schedule, 1000 steps;
 the image embedding added to the time embedding and given as four extra context tokens; embedding and caption dropped
@@ -19,16 +19,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
-from diffusers.models.attention_processor import AttnAddedKVProcessor
 from diffusers.pipelines.unclip.text_proj import UnCLIPTextProjModel
 from torch import nn
 from transformers import CLIPTextModelWithProjection
 
-from weights.train import diffusion, networks, sampling, tokenizer, training
+from weights.train import channels_last, diffusion, networks, sampling, tokenizer, training
 from weights.train.dataset import Pictures
 from weights.train.optimizer import MuonWithAdam
 
-BATCH = 24
+BATCH = 32
 LARGEST_WEIGHT = 5.0
 SMALLEST_WEIGHT = 0.3
 HIGH_NOISE_POWER = 1.5     # timesteps of a noise prediction: 1000 * (1 - u ** power)
@@ -50,7 +49,7 @@ class Decoder(nn.Module):
             self.decoder = networks.decoder()
             self.text_proj = networks.text_projection()
             networks.keep_absolute_scale(self.decoder)
-        self.decoder.set_attn_processor(AttnAddedKVProcessor())
+        self.decoder.set_attn_processor(channels_last.Attention())
 
     def forward(self, noisy, t, embeddings, text, hidden, mask):
         states, added = self.text_proj(image_embeddings=embeddings, prompt_embeds=text,
@@ -114,12 +113,14 @@ class Target:
 def main():
     parser = training.arguments(__doc__, budget=75)
     parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--small-share", type=float, default=0.4, help="share of the budget at 32 pixels")
+    parser.add_argument("--small-share", type=float, default=0.5, help="share of the budget at 32 pixels")
     parser.add_argument("--name", default="decoder")
     args = parser.parse_args()
     device = training.prepare(args)
     pictures = Pictures(args.out / "data", "train*", args.seed)
     model = Decoder(args.start_from).to(device)
+    if args.device == "cpu":
+        channels_last.use_in(model.decoder)
     optimizer = MuonWithAdam(model, args.rate, first_and_last=("conv_in", "conv_out"))
     run = training.Run(args.name, args, model, optimizer)
     pictures.indices = np.random.RandomState(args.seed + run.step)
@@ -134,7 +135,7 @@ def main():
         clean = pictures.pixels(index, SMALL_PICTURE if small else networks.PICTURE).to(device)
         t = target.timesteps(len(index))
         noise = torch.randn_like(clean)
-        noisy = diffusion.add_noise(clean, noise, abar[t])
+        noisy = diffusion.add_noise(clean, noise, abar[t]).contiguous(memory_format=torch.channels_last)
         with torch.autocast(args.device, torch.bfloat16):
             empty = model.text_proj.learned_classifier_free_guidance_embeddings
             output = model(noisy, t.to(device), *conditions.draw(index, empty)).float()

@@ -1,8 +1,12 @@
 """The sizes of all networks, as diffusers and transformers classes, so that the result loads in both."""
+import functools
+
 import torch
+import torch.nn.functional as F
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 from diffusers.pipelines.unclip.text_proj import UnCLIPTextProjModel
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers.models.clip.modeling_clip import CLIPMLP
 
 from weights.train.tokenizer import CONTEXT
 
@@ -10,7 +14,7 @@ EMBEDDING = 128        # CLIP embedding; the text encoder's width and the prior'
 CROSS_ATTENTION = 128  # width of the decoder's context tokens
 HEAD = 32              # channels of an attention head, everywhere
 PICTURE = 64
-DECODER_CHANNELS = (32, 64, 96, 160)
+DECODER_CHANNELS = (32, 48, 96, 160)
 UPSAMPLER_256_CHANNELS = (16, 32, 48, 64)
 UPSAMPLER_1024_CHANNELS = (16, 16, 32, 32)
 
@@ -31,6 +35,25 @@ def image_encoder(width=192, layers=4):
         hidden_size=width, intermediate_size=4 * width, projection_dim=EMBEDDING, num_hidden_layers=layers,
         num_attention_heads=width // HEAD, image_size=PICTURE, patch_size=8, hidden_act="quick_gelu")
     return CLIPVisionModelWithProjection._from_config(config, attn_implementation="eager")
+
+
+class FusedQuickGelu:
+    """quick_gelu's feed-forward layer for training: x sigmoid(1.702 x) is SiLU(1.702 x) / 1.702, and the factors go
+    into the matrices. SiLU is one pass where the written-out form is six, which cost more than the matrices do."""
+
+    FACTOR = 1.702
+
+    @staticmethod
+    def use_in(encoder):
+        for module in encoder.modules():
+            if isinstance(module, CLIPMLP):
+                module.forward = functools.partial(FusedQuickGelu.forward, module)
+
+    @staticmethod
+    def forward(mlp, hidden):
+        factor = FusedQuickGelu.FACTOR
+        inner = F.silu(F.linear(hidden, factor * mlp.fc1.weight, factor * mlp.fc1.bias))
+        return F.linear(inner, mlp.fc2.weight / factor, mlp.fc2.bias)
 
 
 def prior(layers=5):
