@@ -10,17 +10,10 @@
 #include "backends.h"
 #include "cuda/backend_cuda.h"
 #include "describe.h"
+#include "engine.h"
 #include "image/png_read.h"
 #include "image/png_write.h"
-#include "loaded_model.h"
 #include "parameters.h"
-
-struct unclip_engine {
-    uc_loaded_model *loaded;
-    uc_backend *backend;
-    uc_session session;
-    uint64_t model_hash;
-};
 
 #define VERSION_TEXT(a, b, c) #a "." #b "." #c
 #define VERSION_OF(a, b, c) VERSION_TEXT(a, b, c)
@@ -170,6 +163,7 @@ typedef struct delivery {
     const unclip_engine *engine;
     const uc_request *request;
     const unclip_generate_options *caller;
+    const char *task_json;
     unclip_status status;
 } delivery;
 
@@ -179,7 +173,8 @@ static int deliver(void *user, const unclip_image *image) {
     delivery *d = user;
     const unclip_engine *e = d->engine;
     const uc_provenance from = { .model_name = e->loaded->name, .model_hash = e->model_hash,
-                                 .device = e->backend->name, .type = type_name(e->session.type) };
+                                 .device = e->backend->name, .type = type_name(e->session.type),
+                                 .task_json = d->task_json };
     char *json = uc_parameters_json(&from, d->request, image);
     if (!json) {
         d->status = UNCLIP_ERR_MEMORY;
@@ -199,11 +194,16 @@ static int forward_progress(void *user, const unclip_progress *progress) {
 
 unclip_status unclip_generate(unclip_engine *engine, const unclip_generate_options *options, unclip_error *err) {
     if (!engine || !options) return uc_fail(err, UNCLIP_ERR_ARGUMENT, "no engine or no options were given");
+    return uc_engine_draw(engine, options, NULL, NULL, err);
+}
+
+unclip_status uc_engine_draw(unclip_engine *engine, const unclip_generate_options *options, const uc_given *given,
+                             const char *task_json, unclip_error *err) {
     uc_request request;
     unclip_status status = uc_model_dir_unchanged(engine->loaded->dir, err);
-    if (!status) status = uc_request_new(&request, &engine->session, options, err);
+    if (!status) status = uc_request_new_given(&request, &engine->session, options, given, err);
     if (status) return status;
-    delivery d = { .engine = engine, .request = &request, .caller = options };
+    delivery d = { .engine = engine, .request = &request, .caller = options, .task_json = task_json };
     unclip_generate_options ours = *options;
     ours.user = &d;
     if (options->on_image) ours.on_image = deliver;

@@ -62,6 +62,14 @@ static json_t *stages_json(const uc_request *r) {
     return stages;
 }
 
+/* Which frame of a path this is. */
+static void frame_json(json_t *root, const uc_request *request, const unclip_image *image) {
+    if (!request->given || !request->given->frames) return;
+    json_object_set_new(root, "theta", json_real(image->theta));
+    json_object_set_new(root, "cosine", json_real(image->cosine));
+    if (image->components) json_object_set_new(root, "components", json_integer(image->components));
+}
+
 char *uc_parameters_json(const uc_provenance *from, const uc_request *request, const unclip_image *image) {
     char hash[17];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)from->model_hash);
@@ -81,6 +89,12 @@ char *uc_parameters_json(const uc_provenance *from, const uc_request *request, c
     json_object_set_new(root, "engine", json_string("unclip-cuda"));
     json_object_set_new(root, "version", json_string(unclip_version()));
     json_object_set_new(root, "device", json_string(from->device));
+    if (from->task_json) {
+        json_t *task = json_loads(from->task_json, 0, NULL);
+        json_object_update(root, task);
+        json_decref(task);
+    }
+    frame_json(root, request, image);
     char *text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
     return text;

@@ -10,6 +10,7 @@ typedef struct uc_provenance {
     uint64_t model_hash;
     const char *device; /* "cpu" */
     const char *type;   /* "f32" */
+    const char *task_json; /* a JSON object whose members join the settings, or NULL */
 } uc_provenance;
 
 /* A number that changes when a tensor's name, type, shape or first 4 KiB change. */
