@@ -25,6 +25,14 @@ def plain_caption(scene):
     return f"{names[0]} {RELATION_PHRASES[scene['relation']][0]} {names[1]}"
 
 
+def detailed_caption(scene):
+    """As the plain one, with the sizes and the ground: "a small red cube on top of a large blue sphere on grass"."""
+    names = [f"{_article(thing['size'])} {thing['size']} {thing['color']} {thing['shape']}"
+             for thing in scene["objects"]]
+    text = names[0] if len(names) == 1 else f"{names[0]} {RELATION_PHRASES[scene['relation']][0]} {names[1]}"
+    return f"{text} {GROUND_PHRASES[scene['ground']][0]}"
+
+
 def free_caption(rng, scene):
     """A caption as somebody might type it: words left out, synonyms, either order, with or without the ground."""
     if len(scene["objects"]) == 1 and rng.random() < 0.06:

@@ -1,6 +1,6 @@
 """Trains everything, in order, and puts the model together.
 
-    python -m weights.train.retrain --out DIR --model MODEL [--budget 240] [--device cpu]
+    python -m weights.train.retrain --out DIR --model MODEL [--budget 240] [--device cpu] [--engine unclip-cuda]
 
 `--budget` is the minutes of training in all; SHARES says how they are spent. Every step can be interrupted: run the
 same command again and it goes on. Log lines are in DIR/logs/*.jsonl.
@@ -27,6 +27,7 @@ def main():
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--engine", type=pathlib.Path, help="unclip-cuda, to score the model with")
     parser.add_argument("--start-from", type=pathlib.Path, help="model directory to go on from")
     args = parser.parse_args()
     run("weights.train.dataset", "--out", args.out, "--processes", args.threads)
@@ -35,7 +36,8 @@ def main():
         run(command, "--out", args.out, "--budget", share * args.budget, "--device", args.device,
             "--threads", args.threads, "--seed", args.seed, *start)
     run("weights.train.assemble", "--out", args.out, "--model", args.model, *start)
-    run("weights.train.score", "--model", args.model, "--judge", args.out / "judge.pt")
+    if args.engine:
+        run("weights.train.score", "--engine", args.engine, "--model", args.model, "--judge", args.out / "judge.pt")
 
 
 if __name__ == "__main__":

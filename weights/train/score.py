@@ -1,16 +1,19 @@
-"""Draws captions and lets the judge read the pictures.
+"""Lets the engine draw captions and the judge read the pictures.
 
-    python -m weights.train.score --model MODEL --judge judge.pt [--count 200] [--sheet SHEET.png] [--full]
-    python -m weights.train.score --pictures FOLDER --judge judge.pt [--count 200]
+    python -m weights.train.score --engine unclip-cuda --model MODEL --judge judge.pt [--count 500] [--size 64]
+                                  [--detailed] [--one] [--sheet SHEET.png] [-- ENGINE OPTIONS]
 
-The first form draws with torch. The second reads FOLDER/0000.png, 0001.png, ... of any size, drawn elsewhere from the
-same captions, which `--list` prints. Captions show held-out combinations in plain words; with --one, single objects.
-The seed of the test split is 7, that of the validation split, for choosing defaults, 8.
+Captions show held-out combinations, colour, shape and relation in plain words; with --detailed also sizes and the
+ground; with --one, single objects. The seed of the test split is 7, that of the validation split, on which defaults
+are chosen, 8. Prints one JSON object: the share of pictures right in each attribute that the captions name, in all of
+them together, and in all where both shapes are the same (binding, as in the paper's figure 14).
 """
 import argparse
 import json
 import pathlib
 import random
+import subprocess
+import tempfile
 import time
 
 import numpy as np
@@ -18,65 +21,54 @@ import torch
 from PIL import Image
 
 from weights.judge import network as judging
-from weights.train import captions, sampling, scenes
+from weights.train import captions, scenes
 
-BATCH = 25
-CAPTION_LABELS = ["shape_a", "color_a", "shape_b", "color_b", "relation"]
+TEST_SEED, VALIDATION_SEED = 7, 8
+PLAIN = ["shape_a", "color_a", "shape_b", "color_b", "relation"]
+DETAILED = PLAIN + ["size_a", "size_b", "ground"]
 
 
-def test_scenes(count, seed, one):
+def test_scenes(count, seed, one=False):
     rng = random.Random(seed)
     return [scenes.sample_scene(rng, held=False, two_share=0.0) if one else scenes.sample_scene(rng, held=True)
             for _ in range(count)]
 
 
-def draw(model, texts, args):
-    """[count, 3, size, size] in -1..1, and the seconds that each stage took."""
-    cascade = sampling.Cascade(model)
-    parts, seconds = [], {"prior": 0.0, "decoder": 0.0, "to_256": 0.0, "to_1024": 0.0}
-    for start in range(0, len(texts), BATCH):
-        batch = texts[start:start + BATCH]
-        times = [time.monotonic()]
-        embeddings = cascade.embed(batch, args.prior_steps, args.prior_scale, seed=start)
-        times.append(time.monotonic())
-        pictures = cascade.decode(batch, embeddings, args.steps, args.scale, seed=start)
-        times.append(time.monotonic())
-        if args.full:
-            pictures = cascade.to_256(pictures, seed=start)
-            times.append(time.monotonic())
-            pictures = torch.cat([cascade.to_1024(one[None], seed=start) for one in pictures])
-            times.append(time.monotonic())
-        for name, begin, end in zip(seconds, times, times[1:]):
-            seconds[name] += (end - begin) / len(texts)
-        parts.append(pictures)
-    return torch.cat(parts), seconds
+def draw(engine, model, texts, size, options=(), seed=1):
+    """uint8 [count, size, size, 3] as the engine's PNGs hold them; picture k is drawn with seed + k."""
+    with tempfile.TemporaryDirectory() as folder:
+        prompts = pathlib.Path(folder) / "captions.txt"
+        prompts.write_text("".join(f"{text}\n" for text in texts))
+        subprocess.run([engine, "--model", model, "--prompt-file", prompts, "--size", str(size), "--seed", str(seed),
+                        "--output", f"{folder}/", "--quiet", *options], check=True)
+        return np.stack([np.asarray(Image.open(path).convert("RGB"))
+                         for path in sorted(pathlib.Path(folder).glob("*.png"))])
 
 
-def read_pictures(folder, count):
-    arrays = [np.asarray(Image.open(folder / f"{i:04d}.png").convert("RGB")) for i in range(count)]
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float() / 127.5 - 1
+def to_planes(pictures):
+    """uint8 [count, height, width, 3] -> [count, 3, height, width] in -1..1."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def table(judge, pictures, chosen):
-    """Shares of right pictures: each attribute that the caption names, and all of them together."""
-    read = torch.cat([judge.read(part) for part in pictures.split(100)])
+def table(judge, pictures, chosen, names):
+    read = torch.cat([judge.read(to_planes(pictures[i:i + 50])) for i in range(0, len(pictures), 50)])
     truth = torch.tensor([scenes.labels(scene) for scene in chosen])
-    columns = [scenes.LABEL_NAMES.index(name) for name in CAPTION_LABELS]
+    columns = [scenes.LABEL_NAMES.index(name) for name in names]
     right = read[:, columns] == truth[:, columns]
-    numbers = {name: float(right[:, k].float().mean()) for k, name in enumerate(CAPTION_LABELS)}
-    numbers["all"] = float(right.all(1).float().mean())
+    numbers = {name: float(right[:, k].float().mean()) for k, name in enumerate(names)}
+    together = right[:, [names.index(name) for name in PLAIN]].all(1)
+    numbers["all"] = float(together.float().mean())
     same = truth[:, 0] == truth[:, 4]
     if same.any():
-        numbers["all_where_shapes_are_equal"] = float(right.all(1)[same].float().mean())
+        numbers["all_where_shapes_are_equal"] = float(together[same].float().mean())
     return numbers
 
 
 def sheet(pictures, path, columns=10):
-    tiles = sampling.to_bytes(pictures)
-    size = tiles.shape[1]
-    rows = -(-len(tiles) // columns)
+    size = pictures.shape[1]
+    rows = -(-len(pictures) // columns)
     out = np.full((rows * (size + 2), columns * (size + 2), 3), 40, np.uint8)
-    for i, tile in enumerate(tiles):
+    for i, tile in enumerate(pictures):
         y, x = (i // columns) * (size + 2), (i % columns) * (size + 2)
         out[y:y + size, x:x + size] = tile
     Image.fromarray(out).save(path)
@@ -84,40 +76,27 @@ def sheet(pictures, path, columns=10):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=pathlib.Path)
-    parser.add_argument("--pictures", type=pathlib.Path)
-    parser.add_argument("--judge", type=pathlib.Path)
-    parser.add_argument("--list", action="store_true", help="print the captions, one a line, and stop")
-    parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--engine", type=pathlib.Path, required=True)
+    parser.add_argument("--model", type=pathlib.Path, required=True)
+    parser.add_argument("--judge", type=pathlib.Path, required=True)
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--size", type=int, choices=[64, 256, 1024], default=64)
+    parser.add_argument("--seed", type=int, default=TEST_SEED)
     parser.add_argument("--one", action="store_true")
-    parser.add_argument("--full", action="store_true", help="judge after both upsamplers")
-    parser.add_argument("--steps", type=int, default=sampling.DEFAULTS["steps"])
-    parser.add_argument("--scale", type=float, default=sampling.DEFAULTS["cfg_scale"])
-    parser.add_argument("--prior-steps", type=int, default=sampling.DEFAULTS["prior_steps"])
-    parser.add_argument("--prior-scale", type=float, default=sampling.DEFAULTS["prior_cfg_scale"])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--fast", action="store_true", help="bfloat16 autocast: for sweeps, not for the table")
+    parser.add_argument("--detailed", action="store_true")
     parser.add_argument("--sheet", type=pathlib.Path)
+    parser.add_argument("options", nargs="*", help="options of the engine, after --")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     chosen = test_scenes(args.count, args.seed, args.one)
-    texts = [captions.plain_caption(scene) for scene in chosen]
-    if args.list:
-        print("\n".join(texts))
-        return
-    seconds = {}
-    if args.pictures:
-        pictures = read_pictures(args.pictures, args.count)
-    else:
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.fast):
-            pictures, seconds = draw(args.model, texts, args)
-        pictures = pictures.float()
+    texts = [captions.detailed_caption(scene) if args.detailed else captions.plain_caption(scene) for scene in chosen]
+    started = time.monotonic()
+    pictures = draw(args.engine, args.model, texts, args.size, args.options)
+    seconds = (time.monotonic() - started) / args.count
     if args.sheet:
         sheet(pictures[:100], args.sheet)
-    numbers = table(judging.load(args.judge), pictures, chosen) if args.judge else {}
-    print(json.dumps({"count": args.count, **{key: round(value, 4) for key, value in numbers.items()},
-                      "seconds": {key: round(value, 3) for key, value in seconds.items() if value}}))
+    numbers = table(judging.load(args.judge), pictures, chosen, DETAILED if args.detailed else PLAIN)
+    numbers = {key: round(value, 4) for key, value in numbers.items()}
+    print(json.dumps({"count": args.count, "size": args.size, **numbers, "seconds_a_picture": round(seconds, 3)}))
 
 
 if __name__ == "__main__":
