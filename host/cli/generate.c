@@ -3,14 +3,10 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "commands.h"
+#include "drawing.h"
 #include "model.h"
-#include "output.h"
-#include "progress.h"
 #include "prompts.h"
 #include "settings.h"
 #include "signals.h"
@@ -19,61 +15,10 @@
 typedef struct run {
     const cli_args *args;
     cli_log *log;
-    cli_error *err; /* of a callback that stopped the run; code 0 while none did */
     cli_replay replay;
     cli_prompts prompts;
-    cli_output output;
-    cli_progress progress;
-    bool preview_failed;
+    cli_drawing drawing;
 } run;
-
-/* ---- while it draws ----------------------------------------------------------------------------------------------- */
-
-static void write_preview(run *r, const unclip_progress *report) {
-    const char *path = r->args->flag[CLI_FLAG_PREVIEW].text;
-    cli_error error = { 0 };
-    if (!path || !report->preview || r->preview_failed || !cli_write_image(report->preview, path, &error)) return;
-    r->preview_failed = true;
-    cli_say(r->log, CLI_WARNING, "no more previews: %s", error.message);
-}
-
-static int on_progress(void *user, const unclip_progress *report) {
-    run *r = user;
-    if (cli_signal_received()) return 1;
-    cli_progress_show(&r->progress, report);
-    write_preview(r, report);
-    return 0;
-}
-
-static void say_times(cli_log *log, const unclip_image *image, const char *name) {
-    char times[256] = "";
-    size_t used = 0;
-    for (int i = 0; i < UNCLIP_STAGE_COUNT; i++) {
-        if (image->stage_seconds[i] <= 0 || used >= sizeof times) continue;
-        int length = snprintf(times + used, sizeof times - used, ", %s %.3f s", unclip_stage_name((unclip_stage)i),
-                              image->stage_seconds[i]);
-        used += length > 0 ? (size_t)length : 0;
-    }
-    cli_say(log, CLI_DEBUG, "%s: %d x %d, seed %" PRIu64 "%s", name, image->width, image->height, image->seed, times);
-}
-
-static int on_image(void *user, const unclip_image *image) {
-    run *r = user;
-    if (r->output.to_stdout) {
-        say_times(r->log, image, "standard output");
-        return cli_write_image_to_stdout(image, r->err);
-    }
-    char *name = cli_output_name(&r->output, image->index);
-    if (!name) return cli_fail(r->err, CLI_TRY_AGAIN, "out of memory");
-    int code = cli_write_image(image, name, r->err);
-    if (!code) {
-        say_times(r->log, image, name);
-        printf("%s\n", name);
-        code = cli_flush_results(r->err);
-    }
-    free(name);
-    return code;
-}
 
 /* ---- before it draws ---------------------------------------------------------------------------------------------- */
 
@@ -107,13 +52,6 @@ static int gather_prompts(run *r, cli_error *err) {
     return cli_fail(err, CLI_USAGE, "nothing to draw: give a prompt (unclip-cuda -p \"a red cube\"); --help says more");
 }
 
-/* A pipe of its own, that is: one that standard error shares is somebody's log. */
-static bool stdout_is_pipe(void) {
-    struct stat about, log;
-    if (fstat(STDOUT_FILENO, &about) != 0 || !(S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode))) return false;
-    return fstat(STDERR_FILENO, &log) != 0 || log.st_ino != about.st_ino || log.st_dev != about.st_dev;
-}
-
 /* Everything that can be refused is refused here, before the model is even read. */
 static int prepare(run *r, unclip_generate_options *options, cli_error *err) {
     const cli_value *flag = r->args->flag;
@@ -128,33 +66,18 @@ static int prepare(run *r, unclip_generate_options *options, cli_error *err) {
     options->prompts = r->prompts.items;
     options->prompt_count = r->prompts.count;
     if (flag[CLI_FLAG_ESTIMATE].on) return CLI_OK;
-    size_t images = r->prompts.count * options->images_per_prompt;
-    code = cli_output_plan(&r->output, flag[CLI_FLAG_OUTPUT].text, images, stdout_is_pipe(), err);
-    if (!code) code = cli_output_check(&r->output, err);
-    if (!code && flag[CLI_FLAG_PREVIEW].given) code = cli_check_writable(flag[CLI_FLAG_PREVIEW].text, err);
-    if (!code) cli_progress_init(&r->progress, r->log, images);
-    return code;
+    return cli_drawing_begin(&r->drawing, r->prompts.count * options->images_per_prompt, err);
 }
 
 static int draw(run *r, unclip_engine *engine, unclip_generate_options *options, cli_error *err) {
     /* The seed is a result as much as the picture: it is said even with -q. */
     cli_say(r->log, CLI_NOTICE, "seed: %" PRIu64, options->seed);
-    options->on_progress = on_progress;
-    options->on_image = on_image;
-    options->user = r;
+    options->on_progress = cli_drawing_progress;
+    options->on_image = cli_drawing_image;
+    options->user = &r->drawing;
     unclip_error error = { .status = UNCLIP_OK };
-    double began = cli_clock();
-    unclip_status status = unclip_generate(engine, options, &error);
-    if (status == UNCLIP_OK) {
-        struct rusage usage = { .ru_maxrss = 0 }; /* in KiB, on Linux */
-        getrusage(RUSAGE_SELF, &usage);
-        cli_say(r->log, CLI_DEBUG, "%zu picture%s in %.2f s, peak resident memory %ld MiB", r->output.count,
-                r->output.count == 1 ? "" : "s", cli_clock() - began, usage.ru_maxrss / 1024);
-        return CLI_OK;
-    }
-    if (cli_signal_received()) return cli_fail(err, 128 + cli_signal_received(), "interrupted");
-    if (r->err->code) return r->err->code;
-    return cli_fail_status(err, status, &error);
+    const unclip_status status = unclip_generate(engine, options, &error);
+    return cli_drawing_end(&r->drawing, status, &error, err);
 }
 
 static int run_engine(run *r, unclip_generate_options *options, cli_error *err) {
@@ -174,11 +97,11 @@ static int run_engine(run *r, unclip_generate_options *options, cli_error *err) 
 }
 
 int cli_generate(const cli_args *args, cli_log *log, cli_error *err) {
-    run r = { .args = args, .log = log, .err = err };
+    run r = { .args = args, .log = log, .drawing = { .args = args, .log = log, .err = err } };
     unclip_generate_options options;
     int code = prepare(&r, &options, err);
     if (!code) code = run_engine(&r, &options, err);
-    cli_output_free(&r.output);
+    cli_drawing_free(&r.drawing);
     cli_prompts_free(&r.prompts);
     cli_replay_free(&r.replay);
     return code;
