@@ -8,6 +8,7 @@ from the same run in float64 (noise and schedule scalars kept in float32): the h
 """
 import argparse
 import glob
+import json
 import os
 
 import common
@@ -17,7 +18,7 @@ import diffusers.schedulers.scheduling_unclip as scheduler_module
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import UnCLIPImageVariationPipeline, UnCLIPPipeline, UnCLIPScheduler, UNet2DModel
+from diffusers import DDIMScheduler, UnCLIPImageVariationPipeline, UnCLIPPipeline, UnCLIPScheduler, UNet2DModel
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPTextModelWithProjection, CLIPVisionModelWithProjection
@@ -268,10 +269,11 @@ def third_stage(network, scheduler, image, steps, generator):
     outputs = []
     for i, t in enumerate(scheduler.timesteps):
         outputs.append(network.to(image.dtype)(torch.cat([latents, condition], dim=1), t).sample)
-        previous = scheduler.timesteps[i + 1] if i + 1 < len(scheduler.timesteps) else None
-        latents = scheduler.step(
-            outputs[-1], t, latents, prev_timestep=previous, generator=generator
-        ).prev_sample
+        more = {}
+        if isinstance(scheduler, UnCLIPScheduler):
+            previous = scheduler.timesteps[i + 1] if i + 1 < len(scheduler.timesteps) else None
+            more = {"prev_timestep": previous, "generator": generator}
+        latents = scheduler.step(outputs[-1], t, latents, **more).prev_sample
     return {
         "super_res_1024_timesteps": scheduler.timesteps,
         "upscaled_1024": condition,
@@ -301,7 +303,9 @@ def load_third_stage(folder):
     network = UNet2DModel.from_pretrained(
         f"{folder}/super_res_1024", torch_dtype=torch.float32, low_cpu_mem_usage=False
     ).eval()
-    return network, UnCLIPScheduler.from_pretrained(f"{folder}/super_res_1024_scheduler")
+    with open(f"{folder}/super_res_1024_scheduler/scheduler_config.json", encoding="utf-8") as file:
+        scheduler = {"UnCLIPScheduler": UnCLIPScheduler, "DDIMScheduler": DDIMScheduler}[json.load(file)["_class_name"]]
+    return network, scheduler.from_pretrained(f"{folder}/super_res_1024_scheduler")
 
 
 def run_third_stage(sr1024, single, double, seed):
