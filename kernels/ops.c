@@ -68,3 +68,18 @@ double uc_op_flops(const uc_launch *launch) {
     default: return 0;
     }
 }
+
+static double view_bytes(const uc_view *v) {
+    return v->shape.rank ? (double)uc_shape_count(v->shape) * (double)uc_dtype_size(v->dtype) : 0;
+}
+
+double uc_op_bytes(const uc_launch *launch) {
+    const uc_op_kind kind = launch->kind;
+    const bool takes_a_part = kind == UC_OP_embedding || kind == UC_OP_select_row || kind == UC_OP_gather_token ||
+                              kind == UC_OP_slice;
+    double bytes = 0;
+    for (int k = 0; k < UC_MAX_OUTPUTS; k++) bytes += view_bytes(&launch->out[k]);
+    if (takes_a_part) return 2 * bytes;
+    for (int k = 0; k < UC_MAX_INPUTS; k++) bytes += view_bytes(&launch->in[k]);
+    return bytes;
+}

@@ -193,4 +193,8 @@ uc_cpu_kernel_entry uc_cpu_kernel(uc_op_kind kind);
 /* 2 FLOP a multiply-add; zero for what only moves data. */
 double uc_op_flops(const uc_launch *launch);
 
+/* Bytes that must be read and written at least: every operand once, as it lies in memory; of tables only the rows that
+ * are taken. */
+double uc_op_bytes(const uc_launch *launch);
+
 #endif
