@@ -231,6 +231,44 @@ UNCLIP_API void unclip_generate_options_init(unclip_generate_options *options);
 UNCLIP_API unclip_status unclip_generate(unclip_engine *engine, const unclip_generate_options *options,
                                          unclip_error *err);
 
+/* ---- upscaling --------------------------------------------------------------------------------------------------- */
+
+/* What the low-resolution picture suffers before it is upscaled: the paper's training corruptions (section 2.1). */
+typedef enum unclip_degrade {
+    UNCLIP_DEGRADE_NONE = 0,
+    UNCLIP_DEGRADE_BLUR = 1, /* Gaussian, 3 x 3, sigma 0.6 */
+    UNCLIP_DEGRADE_BSR = 2   /* blur, resizing, noise and JPEG, in an order and strength that degrade_seed says */
+} unclip_degrade;
+
+typedef struct unclip_upscale_options {
+    size_t struct_size;
+    const uint8_t *png;       /* the bytes of a PNG file; its largest centred square is upscaled */
+    size_t png_size;
+    size_t images;            /* pictures to make of it; default 1 */
+    size_t batch_size;        /* as in unclip_generate_options, as the next two are */
+    uint64_t seed;
+    unclip_rng rng;
+    int size;                 /* 256, 1024; 0 = the largest the model has */
+    int from;                 /* the side to which the square is brought first, by area or bicubic: 64 runs the upsamplers
+                                 from 64 on, 256 the one to 1024 alone; 0 = 256 when `size` is beyond that and the square
+                                 has more than half of 256 pixels a side, else 64 */
+    unclip_stage_options stage[UNCLIP_STAGE_COUNT]; /* of the prior and the decoder nothing is read */
+    unclip_degrade degrade;
+    uint64_t degrade_seed;
+    int preview_interval;     /* as in unclip_generate_options, as the rest is */
+    unclip_progress_fn on_progress;
+    unclip_image_fn on_image;
+    void *user;
+} unclip_upscale_options;
+
+UNCLIP_API void unclip_upscale_options_init(unclip_upscale_options *options);
+
+/* The upsamplers alone: a picture becomes larger pictures. (Sizes are those of the usual models; what the model's own
+ * stages draw counts.) UNCLIP_ERR_IMAGE when the picture is not acceptable, UNCLIP_ERR_UNSUPPORTED when the model lacks an
+ * upsampler, UNCLIP_ERR_ARGUMENT when size or from is not one of its stages'. */
+UNCLIP_API unclip_status unclip_upscale(unclip_engine *engine, const unclip_upscale_options *options,
+                                        unclip_error *err);
+
 /* ---- what it would cost ------------------------------------------------------------------------------------------ */
 
 typedef struct unclip_estimate_stage {

@@ -46,7 +46,11 @@ static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
     const uc_given *given = c->request->given;
     float *before = NULL, *noise = NULL;
     unclip_status status = UNCLIP_OK;
-    if (given) {
+    if (given && given->low) {
+        const size_t low = (size_t)uc_sample_count(m, (unclip_stage)((int)c->request->first - 1));
+        before = rows_of(c, given->low, given->low_rows, low);
+        if (!before) status = uc_fail_memory(err, c->count * low * sizeof *before, "the given pictures");
+    } else if (given) {
         const size_t dim = (size_t)m->text_proj.clip_dim, sample = (size_t)uc_sample_count(m, UNCLIP_STAGE_DECODER);
         before = rows_of(c, given->embeddings, given->embedding_rows, dim);
         if (given->noise) noise = rows_of(c, given->noise, given->noise_rows, sample);
@@ -75,9 +79,11 @@ static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
 }
 
 unclip_status uc_generate(const uc_session *session, const uc_request *request, unclip_error *err) {
-    uc_text_features text;
-    unclip_status status = uc_text_features_new(&text, session, request->ids, request->used,
-                                                (int64_t)request->options->prompt_count + 1, err);
+    uc_text_features text = { 0 };
+    unclip_status status = UNCLIP_OK;
+    if (request->first <= UNCLIP_STAGE_DECODER) /* the upsamplers see no text */
+        status = uc_text_features_new(&text, session, request->ids, request->used,
+                                      (int64_t)request->options->prompt_count + 1, err);
     if (status) return status;
     for (size_t first = 0; first < request->images && !status; first += request->batch) {
         uc_cascade cascade = { .session = session, .request = request, .first = first, .text = &text };

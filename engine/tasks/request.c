@@ -42,12 +42,14 @@ static unclip_status choose_last_stage(uc_request *r, const uc_model *m, unclip_
     if (!r->given && !uc_has_stage(m, UNCLIP_STAGE_PRIOR))
         return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "this model cannot draw from text: it has no %s",
                        m->text_params ? "prior" : "text_encoder");
+    if (r->first > UNCLIP_STAGE_DECODER && !uc_stage_size(m, r->first))
+        return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "this model has no %s", unclip_stage_name(r->first));
     if (!uc_has_stage(m, UNCLIP_STAGE_DECODER))
         return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "this model cannot draw: it has no decoder or no text_proj");
     char sizes[96];
     size_t n = 0;
     bool found = false;
-    for (int s = UNCLIP_STAGE_DECODER; s < UNCLIP_STAGE_COUNT; s++) {
+    for (int s = r->first ? (int)r->first : UNCLIP_STAGE_DECODER; s < UNCLIP_STAGE_COUNT; s++) {
         const int64_t size = uc_stage_size(m, (unclip_stage)s);
         if (!size) break; /* a later stage has nothing to enlarge */
         n += (size_t)snprintf(sizes + n, sizeof sizes - n, "%s%lld", n ? ", " : "", (long long)size);
@@ -113,7 +115,7 @@ static unclip_status build(uc_request *r, const uc_session *session, unclip_erro
     if (!status) status = choose_last_stage(r, session->model, err);
     for (int s = (int)r->first; !status && s <= (int)r->last; s++)
         status = plan_sampler(r, session->model, (unclip_stage)s, err);
-    if (!status) status = tokenize(r, session, err);
+    if (!status && r->first <= UNCLIP_STAGE_DECODER) status = tokenize(r, session, err);
     if (status) return status;
     r->images = r->given ? r->given->images : r->options->prompt_count * r->options->images_per_prompt;
     r->batch = r->options->batch_size ? r->options->batch_size : UC_DEFAULT_BATCH;
@@ -130,7 +132,7 @@ unclip_status uc_request_new(uc_request *request, const uc_session *session, con
 unclip_status uc_request_new_given(uc_request *request, const uc_session *session,
                                    const unclip_generate_options *options, const uc_given *given, unclip_error *err) {
     *request = (uc_request){ .options = options, .given = given,
-                             .first = given ? UNCLIP_STAGE_DECODER : UNCLIP_STAGE_PRIOR };
+                             .first = !given ? UNCLIP_STAGE_PRIOR : given->low ? given->first : UNCLIP_STAGE_DECODER };
     const unclip_status status = build(request, session, err);
     if (status) uc_request_free(request);
     return status;

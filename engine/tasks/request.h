@@ -24,6 +24,9 @@ typedef struct uc_given {
     size_t noise_rows;
     bool one_seed;           /* every image has the request's seed itself, so that frames differ by nothing else */
     const uc_frame *frames;  /* [images] or NULL */
+    const float *low;        /* [low_rows, 3, side, side] or NULL: pictures for the upsampler `first`, not embeddings */
+    size_t low_rows;
+    unclip_stage first;      /* read with low */
 } uc_given;
 
 typedef struct uc_request {
