@@ -19,6 +19,7 @@ const cli_flag cli_flags[CLI_FLAG_COUNT] = {
 
 const cli_command cli_commands[] = {
     { CLI_GENERATE, "generate", "[PROMPT...]", "draw pictures from text (the default)" },
+    { CLI_UPSCALE, "upscale", "IMAGE", "enlarge a picture by the upsamplers alone" },
     { CLI_EMBED, "embed", "[TEXT...]", "print CLIP embeddings of texts and pictures as JSON lines" },
     { CLI_INSPECT, "inspect", "[DIR|PNG]", "describe a model directory, or the settings stored in a picture, as JSON" },
     { CLI_DEVICES, "devices", "", "list the devices that can be used, as JSON" },
@@ -271,6 +272,7 @@ static int parse_operand(cli_args *args, const char *word, cli_error *err) {
             return cli_fail(err, CLI_USAGE, "inspect takes one path; \"%.80s\" is too many", word);
         return append(&args->operands, word, err);
     }
+    if (args->command == CLI_UPSCALE) return set_flag(args, CLI_FLAG_INIT_IMG, "-i", word, err);
     return set_flag(args, CLI_FLAG_PROMPT, "-p", word, err);
 }
 

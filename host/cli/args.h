@@ -11,7 +11,7 @@
 
 #include "exit.h"
 
-enum { CLI_GENERATE = 1, CLI_EMBED = 2, CLI_INSPECT = 4, CLI_DEVICES = 8 };
+enum { CLI_GENERATE = 1, CLI_EMBED = 2, CLI_INSPECT = 4, CLI_DEVICES = 8, CLI_UPSCALE = 16 };
 
 typedef struct cli_command {
     int id;

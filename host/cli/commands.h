@@ -6,6 +6,7 @@
 #include "log.h"
 
 int cli_generate(const cli_args *args, cli_log *log, cli_error *err);
+int cli_upscale(const cli_args *args, cli_log *log, cli_error *err);
 int cli_embed(const cli_args *args, cli_log *log, cli_error *err);
 int cli_inspect(const cli_args *args, cli_log *log, cli_error *err);
 int cli_devices(const cli_args *args, cli_log *log, cli_error *err);

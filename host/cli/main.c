@@ -12,6 +12,7 @@ extern char **environ;
 
 static int run_command(const cli_args *args, cli_log *log, cli_error *err) {
     switch (args->command) {
+    case CLI_UPSCALE: return cli_upscale(args, log, err);
     case CLI_EMBED: return cli_embed(args, log, err);
     case CLI_INSPECT: return cli_inspect(args, log, err);
     case CLI_DEVICES: return cli_devices(args, log, err);
