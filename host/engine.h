@@ -1,5 +1,5 @@
-/* engine.h - the engine behind the handle of unclip.h, for the files that share out the public functions: a model directory
- * and a backend, and the way from a request to the caller's pictures. */
+/* engine.h - the engine behind the handle of unclip.h, for the files that share out the public functions: a model
+ * directory and a backend, and the way from a request to the caller's pictures. */
 #ifndef UC_HOST_ENGINE_H
 #define UC_HOST_ENGINE_H
 
@@ -13,8 +13,8 @@ struct unclip_engine {
     uint64_t model_hash;
 };
 
-/* Draws what the options ask for, or, when given is not NULL, its embeddings; each picture goes to the options' on_image
- * with all its settings. task_json: a JSON object whose members join those settings, or NULL. */
+/* Draws what the options ask for, or, when given is not NULL, its embeddings; each picture goes to the options'
+ * on_image with all its settings. task_json: a JSON object whose members join those settings, or NULL. */
 unclip_status uc_engine_draw(unclip_engine *engine, const unclip_generate_options *options, const uc_given *given,
                              const char *task_json, unclip_error *err);
 

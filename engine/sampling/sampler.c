@@ -158,6 +158,21 @@ static float alpha_bar_before_all(const site *s) {
     return diffusers_ddim && !s->config->set_alpha_to_one ? s->schedule->alpha_bars[0] : 1.0f;
 }
 
+/* x = c_x0 x0(y) + c_x y, the forward step, solved for the y outside of x0, and of that guess a share w is taken: for a
+ * denoiser, whose x0 changes by 0 to 1 times as much as y, the share that contracts fastest. Where the forward step goes
+ * by the raw prediction, in diffusers' form, x0 stands for the same by way of the prediction, its clamp left out. */
+static uc_step refinement_of(uc_step forward, double alpha_bar_prev) {
+    const double a = (double)forward.sqrt_alpha_bar, b = (double)forward.sqrt_beta_bar;
+    const double d = sqrt(1 - alpha_bar_prev), ratio = sqrt(alpha_bar_prev) * b / d - a, w = 2 / (2 + ratio);
+    uc_step step = forward;
+    step.add_noise = 1;
+    step.c_x = (float)(1 - w);
+    step.sigma = (float)(w * b / d);
+    step.c_x0 = (float)(-w * ratio);
+    step.c_pred = 0;
+    return step;
+}
+
 static uc_step step_of(const site *s) {
     uc_step step = {
         .index = s->index,
@@ -198,6 +213,8 @@ static unclip_status check_request(const uc_scheduler_config *config, const uc_s
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "there is no sampler number %d", (int)sampler);
     if (sampler == UNCLIP_SAMPLER_DDIM && !(request->eta >= 0 && request->eta <= 1))
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "eta must be between 0 and 1, not %g", (double)request->eta);
+    if (request->inverse && sampler != UNCLIP_SAMPLER_DDIM)
+        return uc_fail(err, UNCLIP_ERR_ARGUMENT, "only the sampler \"ddim\" can be run backwards");
     if (!isfinite(request->guidance))
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "the guidance scale must be a finite number");
     if (sampler != UNCLIP_SAMPLER_ANALYTIC) return UNCLIP_OK;
@@ -225,6 +242,26 @@ static unclip_status settle_zero_snr(uc_schedule *schedule, const uc_scheduler_c
     return UNCLIP_OK;
 }
 
+/* The same formulas with the next noisier level for the next cleaner one. */
+static unclip_status fill_inverse(uc_sampler_plan *plan, site *s, unclip_error *err) {
+    plan->refine = calloc((size_t)plan->count, sizeof *plan->refine);
+    if (!plan->refine) return uc_fail_memory(err, (size_t)plan->count * sizeof *plan->refine, "the steps of a sampler");
+    const int *at = s->timesteps->at, last = plan->count - 1;
+    const float *alpha_bars = s->schedule->alpha_bars;
+    if (last == 0) return uc_fail(err, UNCLIP_ERR_ARGUMENT, "an inversion needs at least 2 steps");
+    for (s->index = 0; s->index <= last; s->index++) {
+        s->t = at[last - s->index];
+        s->alpha_bar = alpha_bars[s->t];
+        s->alpha_bar_prev = s->index < last ? alpha_bars[at[last - s->index - 1]] : 0.0f;
+        plan->steps[s->index] = step_of(s);
+        plan->timesteps[s->index] = (float)s->t;
+        if (s->index == 0) continue;
+        s->alpha_bar_prev = alpha_bars[at[last - s->index + 1]];
+        plan->refine[s->index] = refinement_of(step_of(s), (double)s->alpha_bar_prev);
+    }
+    return UNCLIP_OK;
+}
+
 static unclip_status fill_plan(uc_sampler_plan *plan, site *s, unclip_error *err) {
     plan->count = s->timesteps->count;
     plan->steps = calloc((size_t)plan->count, sizeof *plan->steps);
@@ -234,6 +271,7 @@ static unclip_status fill_plan(uc_sampler_plan *plan, site *s, unclip_error *err
     plan->sampler = s->sampler;
     plan->prediction = s->config->prediction;
     plan->learned_variance = s->variance == UC_VARIANCE_LEARNED_RANGE;
+    if (s->request->inverse) return fill_inverse(plan, s, err);
     for (s->index = 0; s->index < plan->count; s->index++) {
         s->t = s->timesteps->at[s->index];
         s->prev = previous_timestep(s);
@@ -281,6 +319,7 @@ unclip_status uc_sampler_plan_new(uc_sampler_plan **plan, const uc_scheduler_con
 void uc_sampler_plan_free(uc_sampler_plan *plan) {
     if (!plan) return;
     free(plan->steps);
+    free(plan->refine);
     free(plan->timesteps);
     free(plan);
 }

@@ -15,6 +15,7 @@ typedef struct uc_sampler_request {
     const float *gamma;    /* ANALYTIC only: mean square of the noise prediction at each of the train_timesteps */
     float guidance;        /* copied into every step */
     uint32_t stage;        /* likewise: key of the noise */
+    bool inverse;          /* DDIM only: from a clean sample to its noise, see below; eta is not read */
 } uc_sampler_request;
 
 typedef struct uc_sampler_plan {
@@ -24,6 +25,7 @@ typedef struct uc_sampler_plan {
     unclip_sampler sampler;   /* never UNCLIP_SAMPLER_DEFAULT */
     uc_prediction prediction; /* for the operation noise_step */
     bool learned_variance;    /* the steps read the prediction's second half; if not, a network may still have one */
+    uc_step *refine;          /* of an inverse plan: [count], else NULL */
 } uc_sampler_plan;
 
 /* Samplers, and which variance they take:
@@ -36,7 +38,15 @@ typedef struct uc_sampler_plan {
  *             direction is derived anew from the clamped estimate, and the previous timestep is the list's next;
  *   DPMPP_2M  diffusers' DPMSolverMultistepScheduler of order 2, midpoint, ending at no noise.
  * The last step of an ancestral sampler adds no noise. (diffusers' DDPMScheduler does add some when the variance is
- * learned and the spacing ends above timestep 0.) */
+ * learned and the spacing ends above timestep 0.)
+ *
+ * Inverse plans (DDIM inversion, guided-diffusion's ddim_reverse_sample; section 3 of the unCLIP paper) visit the same
+ * timesteps in rising order: step i takes the sample for one of timestep i and leads to timestep i + 1. The last one is
+ * not run: the forward sampler begins at the last timestep, and would not undo guided-diffusion's step from there to
+ * pure noise. Such a step is exact only for a network whose answer does not change between the two timesteps.
+ * refine[i], i >= 1, is one round of a fixed-point iteration for the sample y of timestep i from which the forward step leads
+ * exactly to the sample x of timestep i - 1: it reads its guess of y as the state, x as the step's noise (scaled by
+ * sigma), and leaves a better guess. */
 unclip_status uc_sampler_plan_new(uc_sampler_plan **plan, const uc_scheduler_config *config,
                                   const uc_sampler_request *request, unclip_error *err);
 void uc_sampler_plan_free(uc_sampler_plan *plan); /* NULL is allowed */

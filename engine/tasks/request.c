@@ -85,6 +85,7 @@ static unclip_status plan_sampler(uc_request *r, const uc_model *m, unclip_stage
         .gamma = m->gamma[stage],
         .guidance = r->guidance[stage],
         .stage = (uint32_t)stage,
+        .inverse = r->given && r->given->inverse,
     };
     const unclip_status status = uc_sampler_plan_new(&r->sampler[stage], &m->scheduler[stage], &request, err);
     return status ? uc_fail_prefix(err, status, "%s", name) : UNCLIP_OK;

@@ -27,6 +27,8 @@ typedef struct uc_given {
     const float *low;        /* [low_rows, 3, side, side] or NULL: pictures for the upsampler `first`, not embeddings */
     size_t low_rows;
     unclip_stage first;      /* read with low */
+    bool inverse;            /* `noise` holds pictures and the decoder, the last stage, runs backwards to their noise */
+    int refinements;         /* inverse: rounds of fixed-point iteration per step */
 } uc_given;
 
 typedef struct uc_request {

@@ -128,6 +128,23 @@ static unclip_status run_steps(running *r, unclip_error *err) {
     return status;
 }
 
+/* DDIM inversion: each step, and when asked the rounds that make it the exact inverse of the forward step. Those begin
+ * from the sample that the step began with, which goes where the host's noise goes. */
+static unclip_status run_inverse_steps(running *r, unclip_error *err) {
+    const uc_sampler_plan *plan = r->sampler;
+    const int rounds = r->cascade->request->given->refinements;
+    unclip_status status = report(r, 0, err);
+    for (int i = 0; i + 1 < plan->count && !status; i++) {
+        if (rounds > 0) status = download(r, "x", r->buffer, err);
+        if (!status && rounds > 0) status = upload(r, "noise", r->buffer, err);
+        if (!status) status = backend_of(r)->run(r->program, 1, &plan->steps[i], err);
+        for (int k = 0; k < rounds && !status; k++)
+            status = backend_of(r)->run(r->program, 1, &plan->refine[i + 1], err);
+        if (!status) status = report(r, i + 2, err);
+    }
+    return status;
+}
+
 static unclip_status check_finite(const running *r, const float *data, int64_t per_row, unclip_error *err) {
     for (int64_t i = 0; i < r->rows * per_row; i++)
         if (!isfinite(data[i]))
@@ -172,6 +189,7 @@ static unclip_status finish_prior(running *r, float *out, unclip_error *err) {
 static unclip_status finish_picture(running *r, float *out, unclip_error *err) {
     unclip_status status = download(r, "x", out, err);
     if (!status) status = check_finite(r, out, r->sample, err);
+    if (r->sampler->refine) return status; /* noise, not a picture */
     for (int64_t i = 0; i < r->rows * r->sample && !status; i++) out[i] = fminf(fmaxf(out[i], -1.0f), 1.0f);
     return status;
 }
@@ -187,7 +205,8 @@ static unclip_status prepare(running *r, unclip_error *err) {
     for (int64_t i = 0; i < r->rows; i++)
         r->seeds[i] = uc_candidate_seed(uc_seed_of(c, (size_t)(i / candidates)), (int)(i % candidates));
     const uc_stage_shape shape = { .rows = r->rows, .guided = uc_guided(c->request, r->stage),
-                                   .host_noise = c->noise.kind == UNCLIP_RNG_TORCH_CPU, .sampler = r->sampler };
+                                   .host_noise = c->noise.kind == UNCLIP_RNG_TORCH_CPU || r->sampler->refine,
+                                   .sampler = r->sampler };
     const unclip_status status = uc_program_new(s->backend, uc_stage_graph(s, r->stage, &shape), &r->program, err);
     if (!status) {
         r->graph = s->backend->plan(r->program)->graph;
@@ -206,7 +225,7 @@ unclip_status uc_stage_run(uc_cascade *cascade, unclip_stage stage, const uc_sta
                   .sample = uc_sample_count(cascade->session->model, stage) };
     unclip_status status = prepare(&r, err);
     if (!status) status = upload_inputs(&r, io, err);
-    if (!status) status = run_steps(&r, err);
+    if (!status) status = r.sampler->refine ? run_inverse_steps(&r, err) : run_steps(&r, err);
     if (!status) status = prior ? finish_prior(&r, io->out, err) : finish_picture(&r, io->out, err);
     if (r.program) backend_of(&r)->release(backend_of(&r), r.program);
     free(r.seeds);
