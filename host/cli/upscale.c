@@ -42,7 +42,7 @@ static int prepare(job *j, const cli_args *args, cli_error *err) {
     unclip_upscale_options *o = &j->options;
     unclip_upscale_options_init(o);
     take_over(o, &generate);
-    if (flag[CLI_FLAG_FROM].given) o->from = (int)flag[CLI_FLAG_FROM].integer;
+    if (flag[CLI_FLAG_FROM_SIZE].given) o->from = (int)flag[CLI_FLAG_FROM_SIZE].integer;
     if (flag[CLI_FLAG_DEGRADE].given) o->degrade = (unclip_degrade)flag[CLI_FLAG_DEGRADE].integer;
     const cli_value *degrade_seed = &flag[CLI_FLAG_DEGRADE_SEED];
     o->degrade_seed = degrade_seed->given && !degrade_seed->seed_random ? degrade_seed->seed : o->seed;
