@@ -51,7 +51,7 @@ bench_summary bench_summarise(bench_samples *s) {
     qsort(s->value, s->count, sizeof *s->value, ascending);
     /* the median's rank is binomial: n / 2 with a deviation of sqrt(n) / 2 */
     const double n = (double)s->count, reach = 1.96 * sqrt(n) / 2;
-    const double low = fmax(floor(n / 2 - reach), 0), high = fmin(ceil(n / 2 + reach), n - 1);
+    const double low = fmax(floor((n - 1) / 2 - reach), 0), high = n - 1 - low;
     return (bench_summary){ .count = s->count,
                             .min = s->value[0],
                             .p50 = quantile(s, 0.5),
