@@ -285,6 +285,13 @@ static unclip_status remember_state(const reading *r, uc_safetensors *file) {
     return UNCLIP_OK;
 }
 
+static unclip_status remember_metadata(const reading *r, uc_safetensors *file) {
+    const json_t *metadata = json_object_get(r->header, "__metadata__");
+    if (!metadata) return UNCLIP_OK;
+    file->metadata = json_dumps(metadata, JSON_COMPACT);
+    return file->metadata ? UNCLIP_OK : uc_fail_memory(r->err, 4096, r->path);
+}
+
 unclip_status uc_safetensors_open(uc_safetensors *file, const char *path, unclip_error *err) {
     *file = (uc_safetensors){ .descriptor = -1 };
     reading r = { .path = path, .err = err };
@@ -296,6 +303,7 @@ unclip_status uc_safetensors_open(uc_safetensors *file, const char *path, unclip
     if (!status) status = check_header(&r);
     if (!status) status = fill(&r, file);
     if (!status) status = remember_state(&r, file);
+    if (!status) status = remember_metadata(&r, file);
     free(r.extents);
     json_decref(r.header);
     file->descriptor = r.fd;
@@ -309,6 +317,7 @@ void uc_safetensors_close(uc_safetensors *file) {
     free(file->copies);
     free(file->items);
     free(file->names);
+    free(file->metadata);
     free(file->path);
     if (file->descriptor >= 0) close(file->descriptor);
     *file = (uc_safetensors){ .descriptor = -1 };

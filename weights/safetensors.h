@@ -27,6 +27,7 @@ typedef struct uc_safetensors {
     uc_param *items; /* sorted by name */
     char *names;     /* the items' names, one after another */
     void **copies;   /* [count] aligned copies, NULL where the item points into the mapping */
+    char *metadata;  /* __metadata__ as a JSON object from strings to strings, or NULL when the file has none */
 } uc_safetensors;
 
 /* On failure *file is empty and nothing is held. An absent file is UNCLIP_ERR_MODEL_MISSING, anything else wrong with it
@@ -40,5 +41,9 @@ unclip_status uc_safetensors_unchanged(const uc_safetensors *file, unclip_error 
 /* Writes items (in any order; `used` is ignored) with metadata {"format": "pt"}, which transformers insists on. The file
  * appears whole or not at all: temporary file beside it, fsync, rename. */
 unclip_status uc_safetensors_write(const char *path, const uc_param *items, size_t count, unclip_error *err);
+
+/* The same with one more entry in the metadata. */
+unclip_status uc_safetensors_write_with(const char *path, const uc_param *items, size_t count, const char *key,
+                                        const char *value, unclip_error *err);
 
 #endif

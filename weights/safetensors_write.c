@@ -27,8 +27,9 @@ static int by_width_and_name(const void *a, const void *b) {
 }
 
 /* The header as text, padded with spaces to a multiple of 8; NULL when memory runs out. */
-static char *make_header(const uc_param *const *order, size_t count) {
+static char *make_header(const uc_param *const *order, size_t count, const char *key, const char *value) {
     json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
+    if (key) json_object_set_new(json_object_get(header, "__metadata__"), key, json_string(value));
     uint64_t offset = 0;
     for (size_t i = 0; header && i < count; i++) {
         json_t *shape = json_array();
@@ -127,6 +128,11 @@ static unclip_status write_beside_and_rename(const char *path, const char *heade
 }
 
 unclip_status uc_safetensors_write(const char *path, const uc_param *items, size_t count, unclip_error *err) {
+    return uc_safetensors_write_with(path, items, count, NULL, NULL, err);
+}
+
+unclip_status uc_safetensors_write_with(const char *path, const uc_param *items, size_t count, const char *key,
+                                        const char *value, unclip_error *err) {
     const uc_param **order = malloc((count + 1) * sizeof *order);
     if (!order) return uc_fail_memory(err, (count + 1) * sizeof *order, path);
     for (size_t i = 0; i < count; i++) order[i] = &items[i];
@@ -137,7 +143,7 @@ unclip_status uc_safetensors_write(const char *path, const uc_param *items, size
             if (strcmp(order[i]->name, order[j]->name)) break;
             status = uc_fail(err, UNCLIP_ERR_ARGUMENT, "%s: two tensors are named %s", path, order[i]->name);
         }
-    char *header = status ? NULL : make_header(order, count);
+    char *header = status ? NULL : make_header(order, count, key, value);
     if (!status && !header) status = uc_fail_memory(err, count, path);
     if (!status) status = write_beside_and_rename(path, header, order, count, err);
     free(header);

@@ -293,8 +293,10 @@ static unclip_status make_plan(uc_sampler_plan *plan, const uc_scheduler_config 
     if (!status) status = settle_zero_snr(schedule, config, sampler, err);
     const uc_grid grid = sampler == UNCLIP_SAMPLER_DPMPP_2M ? UC_GRID_MULTISTEP : UC_GRID_ANCESTRAL;
     if (!status) status = uc_timesteps_new(&timesteps, config, schedule, grid, request->steps, request->respacing, err);
+    uc_sampler_request settled = *request;
+    if (request->inverse) settled.eta = 0;
     site s = { .config = config,
-               .request = request,
+               .request = &settled,
                .schedule = schedule,
                .timesteps = &timesteps,
                .sampler = sampler,
