@@ -3,8 +3,8 @@
     python -m weights.train.assemble --out DIR --model MODEL [--dtype float16] [--fallback OTHER_MODEL]
 
 DIR holds the training's checkpoints; every network's moving average becomes its weights. A network without a
-checkpoint is taken from DIR, where its script saved it, or from the fallback model. The prior's statistics stay in
-single precision.
+checkpoint is taken from DIR, where its script saved it, or from the fallback model. The priors' statistics and tables
+stay in single precision. An autoregressive prior is optional: the model has one when DIR has one.
 """
 import argparse
 import json
@@ -14,10 +14,12 @@ import shutil
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 from diffusers.pipelines.unclip.text_proj import UnCLIPTextProjModel
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
 from weights.train import networks, sampling
 from weights.train.decoder import Decoder
+from weights.train.prior_ar import AutoregressivePrior
 
 CLASSES = {"text_encoder": CLIPTextModelWithProjection, "image_encoder": CLIPVisionModelWithProjection,
            "prior": PriorTransformer, "decoder": UNet2DConditionModel, "text_proj": UnCLIPTextProjModel,
@@ -48,6 +50,20 @@ def averages(out, start):
             model = make()
             model.load_state_dict(torch.load(checkpoints / f"{name}.pt", map_location="cpu")["average"])
             model.save_pretrained(out / name)
+    if (checkpoints / "prior_ar.pt").exists():
+        model = AutoregressivePrior(json.loads((out / "prior_ar" / "config.json").read_text()))
+        model.load_state_dict(torch.load(checkpoints / "prior_ar.pt", map_location="cpu")["average"])
+        model.save(out / "prior_ar")
+
+
+def copy_prior_ar(source, target, dtype):
+    """The network in `dtype`; its components, buckets and quantiles as they were fitted."""
+    tables = ("pca.", "buckets.", "dot.")
+    tensors = {name: value if name.startswith(tables) else value.to(dtype)
+               for name, value in load_file(source / "model.safetensors").items()}
+    target.mkdir(exist_ok=True)
+    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    shutil.copy(source / "config.json", target / "config.json")
 
 
 def assemble(out, model, dtype, fallback, kind):
@@ -61,6 +77,8 @@ def assemble(out, model, dtype, fallback, kind):
         if statistics:
             network.clip_mean.data, network.clip_std.data = statistics
         network.save_pretrained(model / name)
+    if (out / "prior_ar" / "model.safetensors").exists():
+        copy_prior_ar(out / "prior_ar", model / "prior_ar", dtype)
     shutil.copytree(model / "super_res_first", model / "super_res_last", dirs_exist_ok=True)
     shutil.copytree(out / "tokenizer", model / "tokenizer", dirs_exist_ok=True)
     for name, scheduler in sampling.schedulers(kind).items():

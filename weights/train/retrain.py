@@ -10,8 +10,9 @@ import pathlib
 import subprocess
 import sys
 
-SHARES = [("weights.train.clip", 0.12), ("weights.judge.train", 0.05), ("weights.train.decoder", 0.52),
-          ("weights.train.prior", 0.06), ("weights.train.upsampler 256", 0.13), ("weights.train.upsampler 1024", 0.12)]
+SHARES = [("weights.train.clip", 0.12), ("weights.judge.train", 0.05), ("weights.train.decoder", 0.47),
+          ("weights.train.prior", 0.06), ("weights.train.prior_ar", 0.05), ("weights.train.upsampler 256", 0.13),
+          ("weights.train.upsampler 1024", 0.12)]
 
 
 def run(command, *arguments):
