@@ -208,6 +208,13 @@ typedef struct unclip_progress {
 typedef int (*unclip_progress_fn)(void *user, const unclip_progress *progress);
 typedef int (*unclip_image_fn)(void *user, const unclip_image *image);
 
+/* Which image embedding the decoder is given (paper section 5.1, figure 8). */
+typedef enum unclip_condition {
+    UNCLIP_CONDITION_PRIOR = 0,          /* what the prior draws from the text, or prior_input */
+    UNCLIP_CONDITION_TEXT_EMBEDDING = 1, /* the CLIP text embedding as if it were an image's */
+    UNCLIP_CONDITION_CAPTION = 2         /* the one that stands for none: the decoder sees the caption alone */
+} unclip_condition;
+
 typedef struct unclip_generate_options {
     size_t struct_size;
     const char *const *prompts;
@@ -223,6 +230,10 @@ typedef struct unclip_generate_options {
     unclip_progress_fn on_progress; /* may be NULL */
     unclip_image_fn on_image;       /* each picture as it is finished; may be NULL */
     void *user;
+    unclip_condition condition;     /* any but the default leaves the prior out */
+    const float *prior_input;       /* [prior_input_dim] or NULL: an image embedding (unclip_embed_image) for all pictures
+                                       instead of the prior's; prompts are the decoder's captions then, "" for none */
+    size_t prior_input_dim;
 } unclip_generate_options;
 
 UNCLIP_API void unclip_generate_options_init(unclip_generate_options *options);
@@ -249,9 +260,9 @@ typedef struct unclip_upscale_options {
     uint64_t seed;
     unclip_rng rng;
     int size;                 /* 256, 1024; 0 = the largest the model has */
-    int from;                 /* the side to which the square is brought first, by area or bicubic: 64 runs the upsamplers
-                                 from 64 on, 256 the one to 1024 alone; 0 = 256 when `size` is beyond that and the square
-                                 has more than half of 256 pixels a side, else 64 */
+    int from;                 /* the side to which the square is brought first, by area or bicubic: 64 runs the
+                                 upsamplers from 64 on, 256 the one to 1024 alone; 0 = 256 when `size` is beyond that
+                                 and the square has more than half of 256 pixels a side, else 64 */
     unclip_stage_options stage[UNCLIP_STAGE_COUNT]; /* of the prior and the decoder nothing is read */
     unclip_degrade degrade;
     uint64_t degrade_seed;
@@ -264,8 +275,8 @@ typedef struct unclip_upscale_options {
 UNCLIP_API void unclip_upscale_options_init(unclip_upscale_options *options);
 
 /* The upsamplers alone: a picture becomes larger pictures. (Sizes are those of the usual models; what the model's own
- * stages draw counts.) UNCLIP_ERR_IMAGE when the picture is not acceptable, UNCLIP_ERR_UNSUPPORTED when the model lacks an
- * upsampler, UNCLIP_ERR_ARGUMENT when size or from is not one of its stages'. */
+ * stages draw counts.) UNCLIP_ERR_IMAGE when the picture is not acceptable, UNCLIP_ERR_UNSUPPORTED when the model lacks
+ * an upsampler, UNCLIP_ERR_ARGUMENT when size or from is not one of its stages'. */
 UNCLIP_API unclip_status unclip_upscale(unclip_engine *engine, const unclip_upscale_options *options,
                                         unclip_error *err);
 

@@ -62,6 +62,14 @@ static json_t *stages_json(const uc_request *r) {
     return stages;
 }
 
+/* What the decoder was given when it was not the prior's embedding. */
+static void condition_json(json_t *root, const uc_request *request) {
+    const unclip_generate_options *o = request->options;
+    static const char *const names[] = { "prior", "text-embedding", "caption" };
+    if (request->given || (!o->condition && !o->prior_input)) return;
+    json_object_set_new(root, "condition", json_string(o->prior_input ? "given" : names[o->condition]));
+}
+
 /* Which frame of a path this is. */
 static void frame_json(json_t *root, const uc_request *request, const unclip_image *image) {
     if (!request->given || !request->given->frames) return;
@@ -80,7 +88,9 @@ char *uc_parameters_json(const uc_provenance *from, const uc_request *request, c
     json_object_set_new(root, "seed", seed_json(image->seed));
     json_object_set_new(root, "size", json_integer(image->width));
     json_object_set_new(root, "stages", stages_json(request));
-    json_object_set_new(root, "prior_candidates", json_integer(request->candidates));
+    if (request->first == UNCLIP_STAGE_PRIOR)
+        json_object_set_new(root, "prior_candidates", json_integer(request->candidates));
+    condition_json(root, request);
     json_object_set_new(root, "rng", json_string(request->options->rng == UNCLIP_RNG_TORCH_CPU ? "torch-cpu"
                                                                                                 : "philox"));
     json_object_set_new(root, "type", json_string(from->type));

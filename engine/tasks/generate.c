@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stage_run.h"
+#include "condition.h"
 
 /* The launch's rows of a table that has one row for all images or one for each. */
 static float *rows_of(const uc_cascade *c, const float *table, size_t rows, size_t row) {
@@ -56,6 +56,8 @@ static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
         if (given->noise) noise = rows_of(c, given->noise, given->noise_rows, sample);
         if (!before || (given->noise && !noise))
             status = uc_fail_memory(err, c->count * (dim + sample) * sizeof *noise, "the given embeddings");
+    } else if (c->request->first == UNCLIP_STAGE_DECODER) {
+        status = uc_condition_rows(c, &before, err);
     }
     for (int s = (int)c->request->first; s <= (int)c->request->last && !status; s++) {
         const unclip_stage stage = (unclip_stage)s;

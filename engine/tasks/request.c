@@ -1,5 +1,5 @@
 /* request.c - see request.h. */
-#include "request.h"
+#include "condition.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ static unclip_status check_counts(const uc_request *r, unclip_error *err) {
 }
 
 static unclip_status choose_last_stage(uc_request *r, const uc_model *m, unclip_error *err) {
-    if (!r->given && !uc_has_stage(m, UNCLIP_STAGE_PRIOR))
+    if (r->first == UNCLIP_STAGE_PRIOR && !uc_has_stage(m, UNCLIP_STAGE_PRIOR))
         return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "this model cannot draw from text: it has no %s",
                        m->text_params ? "prior" : "text_encoder");
     if (r->first > UNCLIP_STAGE_DECODER && !uc_stage_size(m, r->first))
@@ -113,6 +113,8 @@ static unclip_status tokenize(uc_request *r, const uc_session *session, unclip_e
 
 static unclip_status build(uc_request *r, const uc_session *session, unclip_error *err) {
     unclip_status status = check_counts(r, err);
+    if (!status && !r->given) status = uc_condition_check(r->options, session->model, err);
+    if (!status && !r->given && uc_skips_prior(r->options)) r->first = UNCLIP_STAGE_DECODER;
     if (!status) status = choose_last_stage(r, session->model, err);
     for (int s = (int)r->first; !status && s <= (int)r->last; s++)
         status = plan_sampler(r, session->model, (unclip_stage)s, err);
