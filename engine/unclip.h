@@ -280,6 +280,117 @@ UNCLIP_API void unclip_upscale_options_init(unclip_upscale_options *options);
 UNCLIP_API unclip_status unclip_upscale(unclip_engine *engine, const unclip_upscale_options *options,
                                         unclip_error *err);
 
+/* ---- pictures from pictures (section 3 and 4 of the paper) ------------------------------------------------------- */
+
+/* A picture as the model sees it: z_i, what it shows, and x_T, all else: the noise from which the decoder draws it. */
+typedef struct unclip_pair {
+    size_t struct_size;
+    float *embedding;     /* [dim] z_i in CLIP's joint space, not normalised */
+    size_t dim;
+    float *noise;         /* [3, noise_size, noise_size] x_T, or NULL: not looked for */
+    size_t noise_size;    /* side of the decoder's picture; 0 without noise */
+    char *settings_json;  /* how it was made, an object: model, model_hash, steps, guidance, refinements, prompt */
+} unclip_pair;
+
+UNCLIP_API void unclip_pair_free(unclip_pair *pair);
+
+typedef struct unclip_invert_options {
+    size_t struct_size;
+    int steps;            /* of the inversion, 2 to 1000; default 100 */
+    float guidance;       /* default 1, none: the accurate choice */
+    int refinements;      /* extra looks of the network at each step, 0 to 100, each making reconstruction more exact;
+                             default 1 */
+    int embed_only;       /* non-zero: z_i alone, which costs one run of the image encoder */
+    const char *prompt;   /* the decoder's caption, or NULL for none */
+    unclip_progress_fn on_progress; /* may be NULL; the stage is the decoder */
+    void *user;
+} unclip_invert_options;
+
+UNCLIP_API void unclip_invert_options_init(unclip_invert_options *options);
+
+/* Picture -> pair: z_i by the image encoder, x_T by DDIM inversion of the largest centred square, brought to the
+ * decoder's size. png: the bytes of a PNG file. UNCLIP_ERR_IMAGE when the picture is not acceptable,
+ * UNCLIP_ERR_UNSUPPORTED when the model has no image encoder or no decoder. */
+UNCLIP_API unclip_status unclip_invert(unclip_engine *engine, const uint8_t *png, size_t size,
+                                       const unclip_invert_options *options, unclip_pair *out, unclip_error *err);
+
+/* A safetensors file: F32 tensors "z_i" [dim] and, unless there is none, "x_T" [3, size, size]; the settings are the
+ * entry "unclip_pair" of its metadata. Loading checks all of that and that every number is finite:
+ * UNCLIP_ERR_MODEL_MISSING, UNCLIP_ERR_MODEL_DATA. */
+UNCLIP_API unclip_status unclip_pair_save(const unclip_pair *pair, const char *path, unclip_error *err);
+UNCLIP_API unclip_status unclip_pair_load(unclip_pair *pair, const char *path, unclip_error *err);
+
+/* The four functions below draw as unclip_generate does, with `base` for all that they have in common: size, steps and
+ * samplers of the stages, seed, batch_size, rng, previews, callbacks. Of the prior nothing is read. `base` needs no
+ * prompt; one is the decoder's caption. Where the picture begins at a pair's noise, the decoder takes the steps and the
+ * guidance of the pair's inversion unless `base` says otherwise, and DDIM with eta 0 unless said otherwise. All but
+ * unclip_vary give every picture the seed itself, so that frames differ by nothing else. */
+
+typedef struct unclip_vary_options {
+    size_t struct_size;
+    int from_noise;       /* non-zero: fresh noise instead of x_T, sampler and guidance of the model: diffusers'
+                             UnCLIPImageVariationPipeline */
+} unclip_vary_options;
+
+UNCLIP_API void unclip_vary_options_init(unclip_vary_options *options);
+
+/* base->images_per_prompt variations: DDIM from (z_i, x_T) with the decoder's eta, by default 1; 0 reconstructs. */
+UNCLIP_API unclip_status unclip_vary(unclip_engine *engine, const unclip_pair *pair,
+                                     const unclip_generate_options *base, const unclip_vary_options *options,
+                                     unclip_error *err);
+
+typedef struct unclip_interpolate_options {
+    size_t struct_size;
+    int frames;           /* 1 to 100000 over the whole path with both ends; default 8. One frame is the first end. */
+    int fixed_noise;      /* non-zero: one random x_T for all frames instead of a path between the pairs' */
+} unclip_interpolate_options;
+
+UNCLIP_API void unclip_interpolate_options_init(unclip_interpolate_options *options);
+
+/* From pair to pair, 2 or more, on great circles, lengths changing linearly. Frames at a pair are its reconstruction to
+ * the byte. A frame's theta runs from 0 to pair_count - 1. */
+UNCLIP_API unclip_status unclip_interpolate(unclip_engine *engine, const unclip_pair *pairs, size_t pair_count,
+                                            const unclip_generate_options *base,
+                                            const unclip_interpolate_options *options, unclip_error *err);
+
+typedef struct unclip_text_diff_options {
+    size_t struct_size;
+    const char *from;     /* what the picture shows, or NULL: the direction is that of `to` alone */
+    const char *to;       /* required */
+    double theta_max;     /* 0 to 1; default 0.5 (the paper: 0.25 to 0.5) */
+    int frames;           /* 1 to 100000, theta from 0 to theta_max; default 8. One frame is theta_max's. */
+    int from_noise;       /* non-zero: one random x_T instead of the pair's */
+} unclip_text_diff_options;
+
+UNCLIP_API void unclip_text_diff_options_init(unclip_text_diff_options *options);
+
+/* z_i turned towards the difference of two texts' embeddings, which is given the length of z_i. */
+UNCLIP_API unclip_status unclip_text_diff(unclip_engine *engine, const unclip_pair *pair,
+                                          const unclip_generate_options *base,
+                                          const unclip_text_diff_options *options, unclip_error *err);
+
+typedef struct unclip_probe_options {
+    size_t struct_size;
+    const int *components; /* how many principal components each picture keeps; NULL: the paper's 20, 30, 40, 80, 120,
+                              160, 200, 320 of 1024, in proportion to the model's embedding */
+    size_t component_count;
+    const char *pca_file;  /* what unclip_pca_fit wrote; NULL: the model's own */
+} unclip_probe_options;
+
+UNCLIP_API void unclip_probe_options_init(unclip_probe_options *options);
+
+/* z_i rebuilt from its first principal components, each drawn with DDIM from the same random x_T.
+ * UNCLIP_ERR_UNSUPPORTED when there is no basis. */
+UNCLIP_API unclip_status unclip_probe(unclip_engine *engine, const unclip_pair *pair,
+                                      const unclip_generate_options *base, const unclip_probe_options *options,
+                                      unclip_error *err);
+
+/* Mean and leading principal components of embeddings [count, dim], written as the F32 tensors "mean" [dim], "basis"
+ * [components, dim] (orthonormal rows) and "variance" [components] (falling) of a safetensors file. components: 1 to
+ * dim, and less than count; 0 = as many as there are. */
+UNCLIP_API unclip_status unclip_pca_fit(const float *embeddings, size_t count, size_t dim, size_t components,
+                                        const char *path, unclip_error *err);
+
 /* ---- what it would cost ------------------------------------------------------------------------------------------ */
 
 typedef struct unclip_estimate_stage {

@@ -201,6 +201,7 @@ void uc_model_dir_close(uc_model_dir *dir) {
     free(dir->path);
     free(dir->name);
     free(dir->license);
+    free(dir->pca);
     free(dir);
 }
 

@@ -34,6 +34,7 @@ const char *uc_part_name(uc_part part); /* the folder: "text_encoder" */
 /* Only what has[] says is there is filled. */
 typedef struct uc_model_dir {
     char *path, *name, *license; /* license: NULL when unclip.json names none */
+    char *pca;                   /* file of principal components in the directory, or NULL */
     bool has[UC_PART_COUNT];
     char *class_name[UC_PART_COUNT];  /* as model_index.json says, or NULL */
     uc_params *params[UC_PART_COUNT]; /* of the parts that have tensors */

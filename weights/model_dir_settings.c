@@ -79,13 +79,15 @@ static unclip_status read_gamma(uc_model_dir *dir, unclip_stage stage, const cha
     return status;
 }
 
+static bool is_file_name(const char *name) { return name[0] && name[0] != '.' && !strchr(name, '/'); }
+
 /* "analytic_variance": {"prior": "prior_gamma.safetensors", ...}, files beside unclip.json. */
 static void read_tables(uc_model_dir *dir, uc_json *j) {
     uc_json tables;
     if (!uc_json_nested(j, "analytic_variance", &tables)) return;
     for (int s = 0; s < UNCLIP_STAGE_COUNT; s++) {
         char *name = uc_json_string(&tables, stage_keys[s]);
-        if (name && (strchr(name, '/') || name[0] == '.' || !name[0]))
+        if (name && !is_file_name(name))
             uc_json_fail(&tables, stage_keys[s], "expected the name of a file in the model directory");
         else if (name && !dir->has[scheduler_parts[s]])
             uc_json_fail(&tables, stage_keys[s], "the directory has no %s", uc_part_name(scheduler_parts[s]));
@@ -114,6 +116,9 @@ static unclip_status read_file(uc_model_dir *dir, const char *path, unclip_error
     if (uc_json_open(&j, path, 0, &dir->warnings, err)) return j.status;
     dir->name = uc_json_string(&j, "name");
     dir->license = uc_json_string(&j, "license");
+    dir->pca = uc_json_string(&j, "pca");
+    if (dir->pca && !is_file_name(dir->pca))
+        uc_json_fail(&j, "pca", "expected the name of a file in the model directory");
     if (uc_json_nested(&j, "defaults", &defaults)) {
         for (int s = 0; s < UNCLIP_STAGE_COUNT; s++) read_stage(&defaults, &dir->defaults[s], (unclip_stage)s);
         uc_json_join(&j, uc_json_finish(&defaults));
