@@ -161,7 +161,8 @@ static bool matches_reference(const op_data *d, const op_way *way, const outputs
     rounded.launch.step = &rounded.c.step;
     uc_view *weight = &rounded.launch.in[1];
     void *copy = NULL;
-    if (way->rounds_weight && weight->dtype != d->c.type && d->c.type != UC_F32) {
+    const bool library = d->c.kind == UC_OP_conv2d || d->c.kind == UC_OP_matmul;
+    if (way->rounds_weight && library && weight->dtype != d->c.type && d->c.type != UC_F32) {
         copy = must_have(bytes_of(d->c.type, weight->shape));
         uc_convert(copy, d->c.type, weight->data, weight->dtype, uc_shape_count(weight->shape));
         weight->dtype = d->c.type;

@@ -24,7 +24,7 @@ typedef struct op_way {
     void (*run)(const struct op_way *way, const uc_launch *launch, void *prepared);
     void (*finish)(const struct op_way *way, void *prepared);
     int64_t user;
-    bool rounds_weight; /* input 1 is rounded to the activations' type first */
+    bool rounds_weight; /* input 1 of conv2d and matmul is rounded to the activations' type first */
 } op_way;
 
 /* Runs all the checks on one case; false with a message when one fails. */
