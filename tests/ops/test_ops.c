@@ -9,6 +9,7 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/onednn.h"
+#include "kernels/cpu/winograd.h"
 
 /* ---- plain C ----------------------------------------------------------------------------------------------------- */
 
@@ -45,6 +46,27 @@ static void packed_run(const op_way *way, const uc_launch *l, void *prepared) {
 static void packed_finish(const op_way *way, void *prepared) {
     (void)way;
     free(prepared);
+}
+
+/* ---- Winograd's convolution -------------------------------------------------------------------------------------- */
+
+/* The user's number: an instruction set, and 16 for blocks. */
+static void *winograd_prepare(const op_way *way, const uc_launch *l, bool *skipped) {
+    *skipped = !uc_cpu_winograd_can(l);
+    if (*skipped) return NULL;
+    void *packed = NULL;
+    if (posix_memalign(&packed, 64, uc_cpu_packed_bytes(l->in[UC_CONV_WEIGHT].shape))) abort();
+    uc_cpu_pack_for((uc_isa)(way->user & 15), packed, &l->in[UC_CONV_WEIGHT], 1);
+    return packed;
+}
+
+static size_t winograd_scratch(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)prepared;
+    return way->user & 16 ? uc_cpu_winograd_blocks_scratch(l) : uc_cpu_winograd_scratch(l);
+}
+
+static void winograd_run(const op_way *way, const uc_launch *l, void *prepared) {
+    uc_cpu_winograd_for((uc_isa)(way->user & 15), way->user & 16, l, prepared);
 }
 
 /* ---- oneDNN ------------------------------------------------------------------------------------------------------ */
@@ -122,6 +144,19 @@ static void check_operation(uc_op_kind kind) {
                             .finish = library_finish,
                             .rounds_weight = true };
     check_all(kind, &onednn);
+}
+
+Test(ops, conv2d_by_winograd) {
+    for (int blocks = 0; blocks <= 16; blocks += 16)
+        for (int isa = UC_ISA_BASE; isa <= (int)uc_cpu_isa(); isa++) {
+            const op_way way = { .name = blocks ? "Winograd in blocks" : "Winograd",
+                                 .scratch = winograd_scratch,
+                                 .prepare = winograd_prepare,
+                                 .run = winograd_run,
+                                 .finish = packed_finish,
+                                 .user = isa + blocks };
+            check_all(UC_OP_conv2d, &way);
+        }
 }
 
 #define UC_OP(name, inputs, atol, rtol, what) \
