@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "drawing.h"
+#include "embedding_file.h"
 #include "model.h"
 #include "prompts.h"
 #include "settings.h"
@@ -18,6 +19,7 @@ typedef struct run {
     cli_replay replay;
     cli_prompts prompts;
     cli_drawing drawing;
+    float *embedding; /* of --prior-input */
 } run;
 
 /* ---- before it draws ---------------------------------------------------------------------------------------------- */
@@ -38,18 +40,27 @@ static int gather_prompts(run *r, cli_error *err) {
     const cli_args *args = r->args;
     bool given = args->flag[CLI_FLAG_PROMPT].given || args->flag[CLI_FLAG_PROMPT_FILE].given;
     if (given) return cli_prompts_gather(&r->prompts, args, err);
-    if (r->replay.prompt) {
-        r->prompts.items = malloc(sizeof *r->prompts.items);
-        char *copy = strdup(r->replay.prompt);
-        if (!r->prompts.items || !copy) {
-            free(copy);
-            return cli_fail(err, CLI_TRY_AGAIN, "out of memory");
-        }
-        r->prompts.items[r->prompts.count++] = copy;
-        return CLI_OK;
-    }
+    if (r->replay.prompt) return cli_prompts_add(&r->prompts, r->replay.prompt, strlen(r->replay.prompt), err);
+    if (r->embedding) return cli_prompts_add(&r->prompts, "", 0, err); /* no caption */
     if (args->flag[CLI_FLAG_ESTIMATE].on) return cli_prompts_add_lines(&r->prompts, "an estimate", err);
     return cli_fail(err, CLI_USAGE, "nothing to draw: give a prompt (unclip-cuda -p \"a red cube\"); --help says more");
+}
+
+/* --prior-input, beside which no other condition makes sense. */
+static int load_embedding(run *r, unclip_generate_options *options, cli_error *err) {
+    const cli_value *flag = r->args->flag;
+    if (!flag[CLI_FLAG_PRIOR_INPUT].given) {
+        if (!r->replay.given_embedding || flag[CLI_FLAG_CONDITION].given) return CLI_OK;
+        return cli_fail(err, CLI_USAGE, "%s was drawn from an embedding that it does not keep; give it with --prior-input",
+                        flag[CLI_FLAG_PARAMS_FROM].text);
+    }
+    if (flag[CLI_FLAG_CONDITION].given && options->condition != UNCLIP_CONDITION_PRIOR)
+        return cli_fail(err, CLI_USAGE, "--condition %s does without the embedding of --prior-input; give one of them",
+                        flag[CLI_FLAG_CONDITION].text);
+    options->condition = UNCLIP_CONDITION_PRIOR;
+    const int code = cli_embedding_load(flag[CLI_FLAG_PRIOR_INPUT].text, &r->embedding, &options->prior_input_dim, err);
+    options->prior_input = r->embedding;
+    return code;
 }
 
 /* Everything that can be refused is refused here, before the model is even read. */
@@ -62,6 +73,7 @@ static int prepare(run *r, unclip_generate_options *options, cli_error *err) {
     }
     const cli_replay *replay = flag[CLI_FLAG_PARAMS_FROM].given ? &r->replay : NULL;
     if ((code = cli_settings_fill(options, r->args, replay, err)) != 0) return code;
+    if ((code = load_embedding(r, options, err)) != 0) return code;
     if ((code = gather_prompts(r, err)) != 0) return code;
     options->prompts = r->prompts.items;
     options->prompt_count = r->prompts.count;
@@ -103,6 +115,7 @@ int cli_generate(const cli_args *args, cli_log *log, cli_error *err) {
     if (!code) code = run_engine(&r, &options, err);
     cli_drawing_free(&r.drawing);
     cli_prompts_free(&r.prompts);
+    free(r.embedding);
     cli_replay_free(&r.replay);
     return code;
 }

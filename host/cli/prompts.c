@@ -8,7 +8,7 @@
 
 enum { LARGEST_TEXT = 64 << 20 };
 
-static int add(cli_prompts *prompts, const char *text, size_t length, cli_error *err) {
+int cli_prompts_add(cli_prompts *prompts, const char *text, size_t length, cli_error *err) {
     const char **grown = realloc(prompts->items, (prompts->count + 1) * sizeof *grown);
     if (grown) prompts->items = grown;
     char *copy = grown ? strndup(text, length) : NULL;
@@ -32,7 +32,7 @@ static int add_stdin(cli_prompts *prompts, cli_error *err) {
     if (code) return code;
     if (size && text[size - 1] == '\n') size--;
     if (size && text[size - 1] == '\r') size--;
-    code = add(prompts, text, size, err);
+    code = cli_prompts_add(prompts, text, size, err);
     free(text);
     return code;
 }
@@ -43,7 +43,7 @@ int cli_prompts_add_lines(cli_prompts *prompts, const char *text, cli_error *err
     while (!code && *text) {
         size_t span = strcspn(text, "\n");
         size_t length = span && text[span - 1] == '\r' ? span - 1 : span;
-        if (length) code = add(prompts, text, length, err);
+        if (length) code = cli_prompts_add(prompts, text, length, err);
         text += span + (text[span] == '\n');
     }
     return code;
@@ -58,7 +58,7 @@ int cli_prompts_gather(cli_prompts *prompts, const cli_args *args, cli_error *er
     if (stdin_uses > 1) return cli_fail(err, CLI_USAGE, "--prompt: standard input (-) can be read once only");
     for (size_t i = 0; !code && i < given->count; i++) {
         const char *text = given->items[i];
-        code = strcmp(text, "-") == 0 ? add_stdin(prompts, err) : add(prompts, text, strlen(text), err);
+        code = strcmp(text, "-") == 0 ? add_stdin(prompts, err) : cli_prompts_add(prompts, text, strlen(text), err);
     }
     for (size_t i = 0; !code && i < files->count; i++) {
         char *text = NULL;

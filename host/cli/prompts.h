@@ -14,6 +14,9 @@ typedef struct cli_prompts {
 int cli_prompts_gather(cli_prompts *prompts, const cli_args *args, cli_error *err);
 void cli_prompts_free(cli_prompts *prompts);
 
+/* Copies one prompt of `length` bytes. */
+int cli_prompts_add(cli_prompts *prompts, const char *text, size_t length, cli_error *err);
+
 /* The lines of a text that may end in \n or \r\n. */
 int cli_prompts_add_lines(cli_prompts *prompts, const char *text, cli_error *err);
 

@@ -79,17 +79,24 @@ int cli_replay_parse(cli_replay *replay, const char *json, const char *name, cli
     else if (size) replay->size = (int)json_integer_value(size);
     const json_t *candidates = json_object_get(root, "prior_candidates");
     if (json_is_integer(candidates)) replay->prior_candidates = (int)json_integer_value(candidates);
+    const char *condition = json_string_value(json_object_get(root, "condition"));
+    replay->given_embedding = condition && strcmp(condition, "given") == 0;
+    int condition_index = 0;
+    if (condition && !replay->given_embedding)
+        condition_index = cli_choice_index(cli_flags[CLI_FLAG_CONDITION].choices, condition, strlen(condition));
     const char *rng = json_string_value(json_object_get(root, "rng"));
     const char *type = json_string_value(json_object_get(root, "type"));
     replay->has_rng = rng != NULL;
     int rng_index = rng ? cli_choice_index(cli_flags[CLI_FLAG_RNG].choices, rng, strlen(rng)) : 0;
     int type_index = type ? cli_choice_index(cli_flags[CLI_FLAG_TYPE].choices, type, strlen(type)) : 0;
+    if (condition_index < 0) bad = "condition";
     if (rng_index < 0) bad = "rng";
     if (type_index < 0) bad = "type";
     if (bad) {
         cli_replay_free(replay);
         return bad_value(err, name, bad);
     }
+    replay->condition = (unclip_condition)condition_index;
     replay->rng = (unclip_rng)rng_index;
     replay->type = (unclip_type)type_index;
     const json_t *stages = json_object_get(root, "stages");
@@ -179,6 +186,7 @@ static void start_from_replay(unclip_generate_options *options, const cli_replay
     if (replay->size) options->size = replay->size;
     if (replay->prior_candidates) options->prior_candidates = replay->prior_candidates;
     if (replay->has_rng) options->rng = replay->rng;
+    options->condition = replay->condition;
 }
 
 int cli_settings_fill(unclip_generate_options *options, const cli_args *args, const cli_replay *replay,
@@ -203,6 +211,7 @@ int cli_settings_fill(unclip_generate_options *options, const cli_args *args, co
     if (flag[CLI_FLAG_BATCH_SIZE].given) options->batch_size = (size_t)flag[CLI_FLAG_BATCH_SIZE].integer;
     if (flag[CLI_FLAG_RNG].given) options->rng = (unclip_rng)flag[CLI_FLAG_RNG].integer;
     if (flag[CLI_FLAG_PRIOR_CANDIDATES].given) options->prior_candidates = (int)flag[CLI_FLAG_PRIOR_CANDIDATES].integer;
+    if (flag[CLI_FLAG_CONDITION].given) options->condition = (unclip_condition)flag[CLI_FLAG_CONDITION].integer;
     if (flag[CLI_FLAG_PREVIEW].given) options->preview_interval = 5;
     if (flag[CLI_FLAG_PREVIEW_INTERVAL].given) {
         if (!flag[CLI_FLAG_PREVIEW].given) {

@@ -12,6 +12,8 @@ typedef struct cli_replay {
     uint64_t seed;
     unclip_type type;
     int size, prior_candidates;
+    unclip_condition condition;
+    bool given_embedding; /* it was drawn from --prior-input, which no picture keeps */
     bool has_rng;
     unclip_rng rng;
     unclip_stage_options stage[UNCLIP_STAGE_COUNT];

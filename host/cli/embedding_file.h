@@ -1,0 +1,12 @@
+/* embedding_file.h - an image embedding that the user already has, as a file: enters the flow behind the prior. */
+#ifndef CLI_EMBEDDING_FILE_H
+#define CLI_EMBEDDING_FILE_H
+
+#include "exit.h"
+
+/* Reads one embedding: a line that `embed` printed (a JSON object with "embedding"), or a pair's file
+ * (unclip_pair_save), of which the embedding is taken. path: - is standard input, for JSON. *values is to be freed.
+ * CLI_NO_INPUT when there is no such file, CLI_DATA when it is something else. */
+int cli_embedding_load(const char *path, float **values, size_t *dim, cli_error *err);
+
+#endif
