@@ -1,4 +1,4 @@
-"""Makes a UNet train fast on a CPU: channels innermost, as convolutions want it, and two layers that cost too much there.
+"""Makes a UNet train fast on a CPU: channels innermost, as convolutions want it, and two layers that cost too much.
 
 PyTorch's convolutions on bfloat16 matrix units are two to three times faster with channels innermost, but its group
 norm is then differentiated ten times more slowly; GROUP_NORM_BACKWARD does it in two passes. Attention's softmax stays

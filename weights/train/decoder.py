@@ -32,6 +32,7 @@ LARGEST_WEIGHT = 5.0
 SMALLEST_WEIGHT = 0.3
 HIGH_NOISE_POWER = 1.5     # timesteps of a noise prediction: 1000 * (1 - u ** power)
 BOUND_WEIGHT = 0.1         # the paper's 1 with a loss some ten times larger
+OUTSIDE_WEIGHT = 0.02      # keeps v in -1..1: of the thousand steps only the last few feel it, a respaced run all
 DROP_BOTH, DROP_IMAGE, DROP_TEXT = 0.10, 0.10, 0.15
 EMBEDDING_NOISE = 0.15     # in standard deviations, on half of the embeddings: the prior's are not exact either
 SMALL_PICTURE = 32
@@ -141,13 +142,14 @@ def main():
             output = model(noisy, t.to(device), *conditions.draw(index, empty)).float()
         output, v = output.chunk(2, dim=1)
         weighted, predicted = target.errors(output, clean, noise, noisy, t)
-        bound = variance.bound(clean, predicted, v, t).mean()
+        bound = variance.bound(clean, predicted, v.clamp(-1, 1), t).mean()
+        outside = F.relu(v.abs() - 1).square().mean()
         distance = (predicted.detach() - clean).square().mean((1, 2, 3))
-        numbers = {"loss": weighted.mean(), "bound": bound}
+        numbers = {"loss": weighted.mean(), "bound": bound, "outside": outside}
         for low in range(0, diffusion.STEPS, 200):
             band = (t >= low) & (t < low + 200)
             numbers[f"error_{low}"] = distance[band].mean() if band.any() else float("nan")
-        return weighted.mean() + BOUND_WEIGHT * bound, numbers
+        return weighted.mean() + BOUND_WEIGHT * bound + OUTSIDE_WEIGHT * outside, numbers
 
     run.train(loss)
     model.decoder.save_pretrained(args.out / "decoder")

@@ -40,7 +40,7 @@ def draw(engine, model, texts, size, options=(), seed=1):
         prompts = pathlib.Path(folder) / "captions.txt"
         prompts.write_text("".join(f"{text}\n" for text in texts))
         subprocess.run([engine, "--model", model, "--prompt-file", prompts, "--size", str(size), "--seed", str(seed),
-                        "--output", f"{folder}/", "--quiet", *options], check=True)
+                        "--output", f"{folder}/", "--quiet", *options], check=True, stdout=subprocess.DEVNULL)
         return np.stack([np.asarray(Image.open(path).convert("RGB"))
                          for path in sorted(pathlib.Path(folder).glob("*.png"))])
 

@@ -1,22 +1,26 @@
 """How well the upsamplers restore held-out renders, against bicubic resizing.
 
-    python -m weights.train.score_upsamplers --model MODEL [--count 8]
+    python -m weights.train.score_upsamplers --engine unclip-cuda --model MODEL [--count 8] [-- ENGINE OPTIONS]
 
-For each size: peak signal-to-noise ratio of bicubic and of the network at its default steps, and sharpness, the mean
-gradient where the true picture has its strongest 5 % of gradients, as a share of the true picture's.
+For each size: peak signal-to-noise ratio of bicubic and of the engine's picture at the default steps, and sharpness,
+the mean gradient where the true picture has its strongest 5 % of gradients, as a share of the true picture's.
 """
 import argparse
 import json
 import math
 import pathlib
 import random
-import time
+import subprocess
+import tempfile
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
-from weights.train import sampling, scenes
+from weights.train import scenes
 from weights.train.renderer import render
+from weights.train.score import to_planes
 
 FACTOR = 4
 EDGE_SHARE = 0.05
@@ -43,34 +47,43 @@ def sharpness(pictures, truth):
 def renders(size, count, seed):
     rng = random.Random(seed)
     pictures = [render(scenes.layout(rng, scenes.sample_scene(rng, held=True)), size, samples=2) for _ in range(count)]
-    return torch.stack([torch.from_numpy(picture) for picture in pictures]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return to_planes(np.stack(pictures))
 
 
-def score(upscale, size, count):
+def to_bytes(planes):
+    """[count, 3, height, width] in -1..1 -> uint8 [count, height, width, 3]."""
+    return ((planes.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def upscaled(engine, model, low, size, options):
+    """The engine's upsampler on bytes [size / 4, size / 4, 3]; [1, 3, size, size] in -1..1."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = pathlib.Path(folder) / "low.png", pathlib.Path(folder) / "high.png"
+        Image.fromarray(low).save(before)
+        subprocess.run([engine, "upscale", before, "--model", model, "--size", str(size),
+                        "--from-size", str(size // FACTOR), "--seed", "1", "--output", after, "--quiet", *options],
+                       check=True, stdout=subprocess.DEVNULL)
+        return to_planes(np.asarray(Image.open(after))[None])
+
+
+def score(args, size, count):
     truth = renders(size, count, seed=77)
-    low = F.avg_pool2d(truth, FACTOR)
-    bicubic = F.interpolate(low, scale_factor=FACTOR, mode="bicubic", antialias=True, align_corners=False)
-    started = time.monotonic()
-    restored = torch.cat([upscale(picture[None]) for picture in low])
-    seconds = (time.monotonic() - started) / count
+    low = to_bytes(F.avg_pool2d(truth, FACTOR))
+    bicubic = F.interpolate(to_planes(low), scale_factor=FACTOR, mode="bicubic", antialias=True, align_corners=False)
+    restored = torch.cat([upscaled(args.engine, args.model, picture, size, args.options) for picture in low])
     return {"bicubic_db": decibels(bicubic, truth), "db": decibels(restored, truth),
-            "bicubic_sharpness": sharpness(bicubic, truth), "sharpness": sharpness(restored, truth),
-            "seconds": seconds}
+            "bicubic_sharpness": sharpness(bicubic, truth), "sharpness": sharpness(restored, truth)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", type=pathlib.Path, required=True)
     parser.add_argument("--model", type=pathlib.Path, required=True)
     parser.add_argument("--count", type=int, default=8)
-    parser.add_argument("--steps-256", type=int, default=sampling.DEFAULTS["sr256_steps"])
-    parser.add_argument("--steps-1024", type=int, default=sampling.DEFAULTS["sr1024_steps"])
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("options", nargs="*", help="options of the engine, after --")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    cascade = sampling.Cascade(args.model)
-    for size, upscale in ((256, lambda low: cascade.to_256(low, args.steps_256)),
-                          (1024, lambda low: cascade.to_1024(low, args.steps_1024))):
-        numbers = score(upscale, size, args.count if size == 256 else max(1, args.count // 2))
+    for size, count in ((256, args.count), (1024, max(1, args.count // 2))):
+        numbers = score(args, size, count)
         print(json.dumps({"size": size, **{key: round(value, 3) for key, value in numbers.items()}}), flush=True)
 
 
