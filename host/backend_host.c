@@ -212,7 +212,7 @@ static unclip_status run_op(const uc_program *p, int32_t i, const uc_step *step,
     const uc_backend_options *options = &p->backend->base.options;
     uc_launch l = p->launches[i];
     l.step = step;
-    if (!step && (l.kind == UC_OP_select_row || l.kind == UC_OP_noise_step))
+    if (!step && uc_op_reads_step(l.kind))
         return uc_fail(err, UNCLIP_ERR_INTERNAL, "%s.%s: %s needs a step", p->plan->graph->name,
                        p->plan->graph->ops[i].scope, uc_op_info_of(l.kind)->name);
     const bool checked = options->mode == UNCLIP_RUN_CHECKED, timed = options->mode == UNCLIP_RUN_TIMED;

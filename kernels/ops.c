@@ -65,6 +65,8 @@ double uc_op_flops(const uc_launch *launch) {
     case UC_OP_timestep: return 2 * count;
     /* guidance 3, clean sample 3, mean 7, noise 2 */
     case UC_OP_noise_step: return 15 * count;
+    /* guidance 3, temperature 1, two logarithms, comparison */
+    case UC_OP_sample_token: return 7 * (double)uc_shape_count(launch->in[UC_SAMPLE_LOGITS].shape);
     default: return 0;
     }
 }

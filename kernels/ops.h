@@ -31,6 +31,11 @@ typedef struct uc_op_info {
 
 const uc_op_info *uc_op_info_of(uc_op_kind kind);
 
+/* Whether a launch of it reads uc_launch.step. */
+static inline bool uc_op_reads_step(uc_op_kind kind) {
+    return kind == UC_OP_select_row || kind == UC_OP_noise_step || kind == UC_OP_sample_token;
+}
+
 /* The tolerance of an operation whose activations and weights have at worst this type. */
 void uc_tolerance(uc_op_kind kind, uc_dtype type, double *atol, double *rtol);
 
@@ -44,6 +49,7 @@ enum { UC_LN_X, UC_LN_WEIGHT, UC_LN_BIAS };
 enum { UC_ATT_Q, UC_ATT_K, UC_ATT_V, UC_ATT_BIAS, UC_ATT_CTX_K, UC_ATT_CTX_V, UC_ATT_CTX_BIAS };
 enum { UC_EMB_IDS, UC_EMB_TABLE, UC_EMB_POSITIONS };
 enum { UC_NOISE_X, UC_NOISE_PREDICTION, UC_NOISE_X0, UC_NOISE_SEEDS, UC_NOISE_NOISE };
+enum { UC_SAMPLE_SEEDS, UC_SAMPLE_LOGITS };
 
 /* conv2d: x [n,c,h,w], weight [o,c,kh,kw], bias [o], residual and out [n,o,h',w'], h' = (h + 2 pad - kh) / stride + 1;
  * out = conv(x) + bias + residual. */
@@ -128,6 +134,7 @@ typedef struct uc_step {
     float c_x0, c_x, c_pred, c_old;
     float sigma;
     float log_min, log_max; /* of the variance */
+    float temperature;      /* sample_token: 0 takes the most probable token */
 } uc_step;
 
 /* noise_step: x, x0 [b,c,...] F32 PLAIN, both updated in place (outputs 0 and 1 share the memory of inputs X and X0);
@@ -135,6 +142,13 @@ typedef struct uc_step {
  * read only if learned_variance, and otherwise skipped. Noise: `noise` [b,c,...] when that input is present, else Philox keyed by seeds [b] (I64) and the step: uc_philox_normal of element i of the image in
  * its logical row-major order. */
 typedef struct uc_noise_attrs { uc_prediction prediction; bool guided, learned_variance; } uc_noise_attrs;
+
+/* sample_token: seeds [b] (I64), logits [b or 2b, n], 2b when guided (u rows; c rows) -> tokens [b,1] (I32), each drawn from
+ * softmax(m / temperature), m the logits or u + guidance * (c - u) in f32 as above: the j with the largest
+ * m_j / temperature - log(-log(r_j)), r_j uc_philox_uniform of (seed, stage, noise_index, j), the smallest j of equal
+ * ones; without noise when the temperature is 0. -1 when a logit is NaN. Exact but for ties: two scores that differ by a
+ * rounding, once in about a million draws, may be ordered differently by another device. */
+typedef struct uc_sample_attrs { bool guided; } uc_sample_attrs;
 
 typedef union uc_attrs {
     uc_conv2d_attrs conv2d;
@@ -150,6 +164,7 @@ typedef union uc_attrs {
     uc_slice_attrs slice;
     uc_gather_attrs gather_token;
     uc_noise_attrs noise_step;
+    uc_sample_attrs sample_token;
 } uc_attrs;
 
 /* ---- kernels ----------------------------------------------------------------------------------------------------- */
@@ -160,7 +175,7 @@ typedef struct uc_launch {
     uc_attrs attrs;
     uc_view in[UC_MAX_INPUTS];   /* data NULL = absent */
     uc_view out[UC_MAX_OUTPUTS];
-    const uc_step *step;         /* for select_row and noise_step */
+    const uc_step *step;         /* for select_row, noise_step and sample_token */
     void *scratch;               /* as much as the kernel's scratch function asked for, aligned to 64 */
     int threads;                 /* how many the kernel may use */
 } uc_launch;

@@ -32,6 +32,15 @@ static inline UC_HOST_DEVICE uc_philox_words uc_philox4x32_10(uc_philox_words co
     return out;
 }
 
+/* Uniform numbers between 0 and 1, both excluded, for elements 4 block ... 4 block + 3: 23 bits and a half step, which a
+ * float holds exactly, so that both logarithms of Gumbel noise are finite. */
+static inline UC_HOST_DEVICE void uc_philox_uniform4(uint64_t seed, uint32_t stage, uint32_t draw, uint64_t block,
+                                                     float out[4]) {
+    const uc_philox_words counter = { { (uint32_t)block, (uint32_t)(block >> 32), draw, stage } };
+    const uc_philox_words r = uc_philox4x32_10(counter, (uint32_t)seed, (uint32_t)(seed >> 32));
+    for (int k = 0; k < 4; k++) out[k] = ((float)(r.word[k] >> 9) + 0.5f) * (1.0f / 8388608.0f);
+}
+
 /* Standard normals for elements 4 block ... 4 block + 3 of one draw: two Box-Muller pairs. */
 static inline UC_HOST_DEVICE void uc_philox_normal4(uint64_t seed, uint32_t stage, uint32_t draw, uint64_t block,
                                                     float out[4]) {

@@ -330,3 +330,13 @@ void uc_noise_step_(uc_graph *g, uc_noise_call call) {
                                             .learned_variance = call.learned_variance };
     uc_graph_add_op(g, &op);
 }
+
+void uc_sample_token(uc_graph *g, uc_val token, uc_val seeds, uc_val logits, bool guided) {
+    if (poisoned(g) || !rank_is(g, "logits", logits, 2) || !rank_is(g, "seeds", seeds, 1)) return;
+    const int64_t batch = uc_shape_of(g, seeds).dim[0];
+    const uc_shape expected = UC_SHAPE2((guided ? 2 : 1) * batch, uc_shape_of(g, logits).dim[1]);
+    if (!same_shape(g, "logits", logits, expected) || !same_shape(g, "token", token, UC_SHAPE2(batch, 1))) return;
+    uc_op op = { .kind = UC_OP_sample_token, .in = { seeds, logits }, .out = { token } };
+    op.attrs.sample_token.guided = guided;
+    uc_graph_add_op(g, &op);
+}

@@ -77,4 +77,7 @@ typedef struct uc_noise_call {
 void uc_noise_step_(uc_graph *g, uc_noise_call call);
 #define uc_noise_step(g, ...) uc_noise_step_((g), (uc_noise_call){ __VA_ARGS__ })
 
+/* token [b,1] (an I32 state) = a draw by logits [b or 2b, n]; seeds [b]. */
+void uc_sample_token(uc_graph *g, uc_val token, uc_val seeds, uc_val logits, bool guided);
+
 #endif

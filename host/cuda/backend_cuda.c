@@ -290,7 +290,7 @@ static unclip_status check_step(const uc_program *p, int number, const uc_step *
     if (number < 0 || number >= g->phase_count)
         return uc_fail(err, UNCLIP_ERR_INTERNAL, "%s has no phase %d", g->name, number);
     for (int32_t i = p->plan->phase_begin[number]; i < p->plan->phase_begin[number + 1] && !step; i++)
-        if (g->ops[i].kind == UC_OP_select_row || g->ops[i].kind == UC_OP_noise_step)
+        if (uc_op_reads_step(g->ops[i].kind))
             return uc_fail(err, UNCLIP_ERR_INTERNAL, "%s.%s: %s needs a step", g->name, g->ops[i].scope,
                            uc_op_info_of(g->ops[i].kind)->name);
     return UNCLIP_OK;

@@ -102,8 +102,7 @@ static int op_launch(uc_runtime *rt, const uc_device_op *op, const uc_launch *l,
     int failed = sim_call(s, "op_launch");
     if (failed) return failed;
     sim_work w = { .kind = SIM_OP, .launch = *l };
-    const bool reads_step = l->kind == UC_OP_select_row || l->kind == UC_OP_noise_step;
-    if (!reads_step) w.launch.step = NULL;
+    if (!uc_op_reads_step(l->kind)) w.launch.step = NULL;
     failed = add_operands(s, &w, &w.launch);
     return failed ? failed : sim_enqueue(s, stream, &w);
 }

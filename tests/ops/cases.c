@@ -574,6 +574,31 @@ static void noise_step(list *l) {
         }
 }
 
+static void sample_token(list *l) {
+    static const struct {
+        int batch, count;
+        bool guided;
+        float temperature;
+    } shapes[] = { { 1, 1, false, 1 },  { 2, 5, false, 1 },     { 3, 128, true, 1 },
+                   { 2, 131, true, 0 }, { 5, 1024, false, 0.7f }, { 3, 515, true, 2 } };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int t = 0; t < ALL_TYPES; t++) {
+            if (all_types[t].type != all_types[t].weight) continue;
+            op_case c = blank(UC_OP_sample_token, &all_types[t], UC_PLAIN);
+            c.attrs.sample_token.guided = shapes[i].guided;
+            c.in[UC_SAMPLE_SEEDS] = UC_SHAPE1(shapes[i].batch);
+            c.in_type[UC_SAMPLE_SEEDS] = UC_I64;
+            c.in[UC_SAMPLE_LOGITS] = UC_SHAPE2(shapes[i].batch * (shapes[i].guided ? 2 : 1), shapes[i].count);
+            c.out[0] = UC_SHAPE2(shapes[i].batch, 1);
+            c.out_type = UC_I32;
+            c.batched = 3;
+            c.step = (uc_step){ .stage = 1, .noise_index = 5, .guidance = 3, .temperature = shapes[i].temperature };
+            snprintf(c.name, sizeof c.name, "%s %dx%d%s temperature %g", all_types[t].name, shapes[i].batch,
+                     shapes[i].count, shapes[i].guided ? " guided" : "", (double)shapes[i].temperature);
+            add_case(l, &c);
+        }
+}
+
 const op_case *op_cases(uc_op_kind kind, size_t *count) {
     static list lists[UC_OP_COUNT];
     static void (*const make[UC_OP_COUNT])(list *) = {
