@@ -19,6 +19,11 @@ const cli_flag cli_flags[CLI_FLAG_COUNT] = {
 
 const cli_command cli_commands[] = {
     { CLI_GENERATE, "generate", "[PROMPT...]", "draw pictures from text (the default)" },
+    { CLI_VARY, "vary", "IMAGE", "draw variations of a picture, or reconstruct it" },
+    { CLI_INTERP, "interp", "IMAGE IMAGE...", "draw the frames of a path from picture to picture" },
+    { CLI_TEXTDIFF, "textdiff", "IMAGE", "turn a picture from what one text says towards another" },
+    { CLI_PROBE, "probe", "IMAGE", "draw what the first principal components of a picture's embedding keep" },
+    { CLI_FIT_PCA, "fit-pca", "FILE...", "find the principal components of pictures or embeddings, for probe" },
     { CLI_UPSCALE, "upscale", "IMAGE", "enlarge a picture by the upsamplers alone" },
     { CLI_EMBED, "embed", "[TEXT...]", "print CLIP embeddings of texts and pictures as JSON lines" },
     { CLI_INSPECT, "inspect", "[DIR|PNG]", "describe a model directory, or the settings stored in a picture, as JSON" },
@@ -272,7 +277,8 @@ static int parse_operand(cli_args *args, const char *word, cli_error *err) {
             return cli_fail(err, CLI_USAGE, "inspect takes one path; \"%.80s\" is too many", word);
         return append(&args->operands, word, err);
     }
-    if (args->command == CLI_UPSCALE) return set_flag(args, CLI_FLAG_INIT_IMG, "-i", word, err);
+    const int picture_commands = CLI_UPSCALE | CLI_VARY | CLI_INTERP | CLI_TEXTDIFF | CLI_PROBE | CLI_FIT_PCA;
+    if (args->command & picture_commands) return set_flag(args, CLI_FLAG_INIT_IMG, "-i", word, err);
     return set_flag(args, CLI_FLAG_PROMPT, "-p", word, err);
 }
 

@@ -6,6 +6,11 @@
 #include "log.h"
 
 int cli_generate(const cli_args *args, cli_log *log, cli_error *err);
+int cli_vary(const cli_args *args, cli_log *log, cli_error *err);
+int cli_interp(const cli_args *args, cli_log *log, cli_error *err);
+int cli_textdiff(const cli_args *args, cli_log *log, cli_error *err);
+int cli_probe(const cli_args *args, cli_log *log, cli_error *err);
+int cli_fit_pca(const cli_args *args, cli_log *log, cli_error *err);
 int cli_upscale(const cli_args *args, cli_log *log, cli_error *err);
 int cli_embed(const cli_args *args, cli_log *log, cli_error *err);
 int cli_inspect(const cli_args *args, cli_log *log, cli_error *err);

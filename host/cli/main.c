@@ -12,6 +12,11 @@ extern char **environ;
 
 static int run_command(const cli_args *args, cli_log *log, cli_error *err) {
     switch (args->command) {
+    case CLI_VARY: return cli_vary(args, log, err);
+    case CLI_INTERP: return cli_interp(args, log, err);
+    case CLI_TEXTDIFF: return cli_textdiff(args, log, err);
+    case CLI_PROBE: return cli_probe(args, log, err);
+    case CLI_FIT_PCA: return cli_fit_pca(args, log, err);
     case CLI_UPSCALE: return cli_upscale(args, log, err);
     case CLI_EMBED: return cli_embed(args, log, err);
     case CLI_INSPECT: return cli_inspect(args, log, err);

@@ -113,7 +113,7 @@ check "the version" version
 help() {
     "$program" --help >out 2>err && grep -q -- --prior-steps out && [ ! -s err ] || return 1
     for word in embed inspect devices generate; do "$program" $word --help >sub && grep -q "unclip-cuda $word" sub || return 1; done
-    ! grep -qE '^  (vary|interp|textdiff|probe|upscale|batch|serve|convert|bench) ' out
+    ! grep -qE '^  (upscale|batch|serve|convert|bench) ' out
 }
 check "help, without subcommands that are not there yet" help
 completion() { "$program" --completion bash >out && bash -n out && [ -s out ]; }
