@@ -430,6 +430,20 @@ UNCLIP_API unclip_status unclip_embed_image(unclip_engine *engine, const uint8_t
                                             unclip_embedding *out, unclip_error *err);
 UNCLIP_API void unclip_embedding_free(unclip_embedding *embedding);
 
+/* One text that a picture is held against. */
+typedef struct unclip_label {
+    const char *text;   /* the caller's */
+    double cosine;      /* of the two embeddings, -1 ... 1 */
+    double probability; /* among the labels: softmax of logit_scale * cosine */
+} unclip_label;
+
+/* CLIP's zero-shot classification (paper, figure 6): fills cosine and probability of label_count labels whose text is set.
+ * The logit scale is the model's (unclip.json), 100 when it says none; *logit_scale gets it unless NULL. png: the bytes of
+ * a PNG file. */
+UNCLIP_API unclip_status unclip_classify_image(unclip_engine *engine, const uint8_t *png, size_t size,
+                                               unclip_label *labels, size_t label_count, double *logit_scale,
+                                               unclip_error *err);
+
 /* ---- description ------------------------------------------------------------------------------------------------- */
 
 /* The model as JSON: name, licence, per part its class, parameter count and storage type, defaults of every stage.

@@ -47,6 +47,7 @@ typedef struct uc_model_dir {
     uc_unet_config decoder, super_res_first, super_res_last, super_res_1024;
     uc_scheduler_config scheduler[UNCLIP_STAGE_COUNT];
     uc_stage_defaults defaults[UNCLIP_STAGE_COUNT];
+    double logit_scale; /* of CLIP, after its exponential */
     float *gamma[UNCLIP_STAGE_COUNT]; /* Analytic-DPM's [train_timesteps] table of E|noise prediction|^2 / d, or NULL */
     uc_warnings warnings;
 } uc_model_dir;

@@ -24,6 +24,7 @@ static void set_defaults(uc_model_dir *dir) {
                                                [UC_SCHEDULER_DDPM] = UNCLIP_SAMPLER_DDPM,
                                                [UC_SCHEDULER_DDIM] = UNCLIP_SAMPLER_DDIM,
                                                [UC_SCHEDULER_DPMSOLVER_MULTISTEP] = UNCLIP_SAMPLER_DPMPP_2M };
+    dir->logit_scale = 100; /* what CLIP's own training stopped at */
     for (int s = 0; s < UNCLIP_STAGE_COUNT; s++)
         dir->defaults[s] = (uc_stage_defaults){ .steps = steps[s],
                                                 .guidance = guidance[s],
@@ -116,6 +117,7 @@ static unclip_status read_file(uc_model_dir *dir, const char *path, unclip_error
     if (uc_json_open(&j, path, 0, &dir->warnings, err)) return j.status;
     dir->name = uc_json_string(&j, "name");
     dir->license = uc_json_string(&j, "license");
+    dir->logit_scale = uc_json_number(&j, "logit_scale", dir->logit_scale, 0, 1000);
     dir->pca = uc_json_string(&j, "pca");
     if (dir->pca && !is_file_name(dir->pca))
         uc_json_fail(&j, "pca", "expected the name of a file in the model directory");
