@@ -215,6 +215,13 @@ typedef enum unclip_condition {
     UNCLIP_CONDITION_CAPTION = 2         /* the one that stands for none: the decoder sees the caption alone */
 } unclip_condition;
 
+/* What draws the image embedding (paper section 2.2). */
+typedef enum unclip_prior {
+    UNCLIP_PRIOR_DIFFUSION = 0,
+    UNCLIP_PRIOR_AUTOREGRESSIVE = 1 /* token by token; reads of stage[UNCLIP_STAGE_PRIOR] the guidance alone. Its draws are
+                                       keyed by the seed whatever rng says. Needs a model with prior_ar */
+} unclip_prior;
+
 typedef struct unclip_generate_options {
     size_t struct_size;
     const char *const *prompts;
@@ -234,6 +241,11 @@ typedef struct unclip_generate_options {
     const float *prior_input;       /* [prior_input_dim] or NULL: an image embedding (unclip_embed_image) for all pictures
                                        instead of the prior's; prompts are the decoder's captions then, "" for none */
     size_t prior_input_dim;
+    unclip_prior prior;             /* default: diffusion */
+    float prior_temperature;        /* autoregressive: of each draw; default 1, 0 takes the most probable token */
+    float prior_dot_low, prior_dot_high; /* autoregressive: the dot product with the text embedding that is asked for, a
+                                       percentile of its training distribution, uniform between these two by the seed;
+                                       default 50 to 100 */
 } unclip_generate_options;
 
 UNCLIP_API void unclip_generate_options_init(unclip_generate_options *options);

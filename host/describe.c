@@ -44,6 +44,7 @@ char *uc_describe_model(const uc_loaded_model *loaded, uint64_t hash) {
     describe_part(parts, "text_encoder", m->text_params);
     describe_part(parts, "image_encoder", m->image_params);
     describe_part(parts, "prior", m->prior_params);
+    describe_part(parts, "prior_ar", m->prior_ar_params);
     describe_part(parts, "text_proj", m->text_proj_params);
     describe_part(parts, "decoder", m->decoder_params);
     describe_part(parts, "super_res_first", m->sr256_params);

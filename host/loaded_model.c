@@ -9,11 +9,13 @@ static const uc_params *part(const uc_model_dir *d, uc_part p) { return d->has[p
 /* A part counts as there when everything that it works with is there. */
 static void fill_model(uc_model *m, const uc_model_dir *d, const uc_tokenizer *tokenizer) {
     *m = (uc_model){ .tokenizer = tokenizer, .text = d->text, .image = d->image,
-                     .image_processor = d->image_processor, .prior = d->prior, .text_proj = d->text_proj,
-                     .decoder = d->decoder, .sr256 = d->super_res_first, .sr1024 = d->super_res_1024 };
+                     .image_processor = d->image_processor, .prior = d->prior, .prior_ar = d->prior_ar,
+                     .text_proj = d->text_proj, .decoder = d->decoder, .sr256 = d->super_res_first,
+                     .sr1024 = d->super_res_1024 };
     if (tokenizer) m->text_params = part(d, UC_PART_TEXT_ENCODER);
     if (d->has[UC_PART_FEATURE_EXTRACTOR]) m->image_params = part(d, UC_PART_IMAGE_ENCODER);
     if (d->has[UC_PART_PRIOR_SCHEDULER]) m->prior_params = part(d, UC_PART_PRIOR);
+    if (m->text_params) m->prior_ar_params = part(d, UC_PART_PRIOR_AR);
     m->text_proj_params = part(d, UC_PART_TEXT_PROJ);
     if (d->has[UC_PART_DECODER_SCHEDULER]) m->decoder_params = part(d, UC_PART_DECODER);
     if (d->has[UC_PART_SUPER_RES_SCHEDULER]) {

@@ -13,8 +13,9 @@ static uint64_t mix(uint64_t hash, const void *data, size_t size) {
 }
 
 uint64_t uc_model_hash(const uc_model *m) {
-    const uc_params *all[] = { m->text_params, m->image_params, m->prior_params, m->text_proj_params,
-                               m->decoder_params, m->sr256_params, m->sr256_last_params, m->sr1024_params };
+    const uc_params *all[] = { m->text_params, m->image_params, m->prior_params, m->prior_ar_params,
+                               m->text_proj_params, m->decoder_params, m->sr256_params, m->sr256_last_params,
+                               m->sr1024_params };
     uint64_t hash = 0xCBF29CE484222325u;
     for (size_t p = 0; p < sizeof all / sizeof *all; p++)
         for (size_t i = 0; all[p] && i < all[p]->count; i++) {
@@ -51,6 +52,11 @@ static json_t *stages_json(const uc_request *r) {
     for (int s = (int)r->first; s <= (int)r->last; s++) {
         const uc_sampler_plan *plan = r->sampler[s];
         json_t *stage = json_object();
+        if (!plan) { /* the autoregressive prior */
+            json_object_set_new(stage, "guidance", float_json(r->guidance[s]));
+            json_object_set_new(stages, unclip_stage_name((unclip_stage)s), stage);
+            continue;
+        }
         json_object_set_new(stage, "steps", json_integer(plan->count));
         json_object_set_new(stage, "sampler", json_string(unclip_sampler_name(plan->sampler)));
         if (s <= UNCLIP_STAGE_DECODER) json_object_set_new(stage, "guidance", float_json(r->guidance[s]));
@@ -68,6 +74,15 @@ static void condition_json(json_t *root, const uc_request *request) {
     static const char *const names[] = { "prior", "text-embedding", "caption" };
     if (request->given || (!o->condition && !o->prior_input)) return;
     json_object_set_new(root, "condition", json_string(o->prior_input ? "given" : names[o->condition]));
+}
+
+/* The prior, when it is not the diffusion prior. */
+static void prior_json(json_t *root, const uc_request *request) {
+    if (!request->prior_ar) return;
+    json_object_set_new(root, "prior", json_string("ar"));
+    json_object_set_new(root, "prior_temperature", float_json(request->options->prior_temperature));
+    json_object_set_new(root, "prior_dot_percentile", json_pack("[o, o]", float_json(request->options->prior_dot_low),
+                                                                float_json(request->options->prior_dot_high)));
 }
 
 /* Which frame of a path this is. */
@@ -91,6 +106,7 @@ char *uc_parameters_json(const uc_provenance *from, const uc_request *request, c
     if (request->first == UNCLIP_STAGE_PRIOR)
         json_object_set_new(root, "prior_candidates", json_integer(request->candidates));
     condition_json(root, request);
+    prior_json(root, request);
     json_object_set_new(root, "rng", json_string(request->options->rng == UNCLIP_RNG_TORCH_CPU ? "torch-cpu"
                                                                                                 : "philox"));
     json_object_set_new(root, "type", json_string(from->type));

@@ -143,11 +143,11 @@ typedef struct uc_step {
  * its logical row-major order. */
 typedef struct uc_noise_attrs { uc_prediction prediction; bool guided, learned_variance; } uc_noise_attrs;
 
-/* sample_token: seeds [b] (I64), logits [b or 2b, n], 2b when guided (u rows; c rows) -> tokens [b,1] (I32), each drawn from
- * softmax(m / temperature), m the logits or u + guidance * (c - u) in f32 as above: the j with the largest
- * m_j / temperature - log(-log(r_j)), r_j uc_philox_uniform of (seed, stage, noise_index, j), the smallest j of equal
- * ones; without noise when the temperature is 0. -1 when a logit is NaN. Exact but for ties: two scores that differ by a
- * rounding, once in about a million draws, may be ordered differently by another device. */
+/* sample_token: seeds [b] (I64), logits [b or 2b, n], 2b when guided (u rows; c rows) -> tokens [b,1] (I32), each drawn
+ * from softmax(m / temperature), m the logits or u + guidance * (c - u) in f32 as above: the j with the largest
+ * m_j / temperature - log(-log(r_j)), r_j uc_philox_uniform4 of (seed, stage, noise_index, j), the smallest j of equal
+ * ones; without noise when the temperature is 0. -1 when a logit is NaN. Exact but for ties: two scores that differ by
+ * a rounding, once in about a million draws, may be ordered differently by another device. */
 typedef struct uc_sample_attrs { bool guided; } uc_sample_attrs;
 
 typedef union uc_attrs {

@@ -12,6 +12,7 @@ unclip_status uc_read_clip_image(const char *path, uc_clip_image_config *c, uc_w
 unclip_status uc_read_image_processor(const char *path, uc_image_processor_config *c, uc_warnings *warnings,
                                       unclip_error *err);
 unclip_status uc_read_prior(const char *path, uc_prior_config *c, uc_warnings *warnings, unclip_error *err);
+unclip_status uc_read_prior_ar(const char *path, uc_prior_ar_config *c, uc_warnings *warnings, unclip_error *err);
 unclip_status uc_read_text_proj(const char *path, uc_text_proj_config *c, uc_warnings *warnings, unclip_error *err);
 /* conditional: expects UNet2DConditionModel, else UNet2DModel. */
 unclip_status uc_read_unet(const char *path, bool conditional, uc_unet_config *c, uc_warnings *warnings,

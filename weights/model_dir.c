@@ -35,6 +35,7 @@ static const struct {
     [UC_PART_SUPER_RES_SCHEDULER] = { "super_res_scheduler", KIND_SCHEDULER, NULL, { NULL } },
     [UC_PART_SUPER_RES_1024] = { "super_res_1024", KIND_MODEL, "diffusion_pytorch_model", { "UNet2DModel" } },
     [UC_PART_SUPER_RES_1024_SCHEDULER] = { "super_res_1024_scheduler", KIND_SCHEDULER, NULL, { NULL } },
+    [UC_PART_PRIOR_AR] = { "prior_ar", KIND_MODEL, "model", { "AutoregressivePrior" } },
 };
 
 const char *uc_part_name(uc_part part) { return parts[part].folder; }
@@ -118,6 +119,7 @@ static unclip_status read_model_config(uc_model_dir *dir, uc_part part, const ch
     case UC_PART_TEXT_ENCODER: return uc_read_clip_text(path, &dir->text, &dir->warnings, err);
     case UC_PART_IMAGE_ENCODER: return uc_read_clip_image(path, &dir->image, &dir->warnings, err);
     case UC_PART_PRIOR: return uc_read_prior(path, &dir->prior, &dir->warnings, err);
+    case UC_PART_PRIOR_AR: return uc_read_prior_ar(path, &dir->prior_ar, &dir->warnings, err);
     case UC_PART_TEXT_PROJ: return uc_read_text_proj(path, &dir->text_proj, &dir->warnings, err);
     case UC_PART_DECODER: return uc_read_unet(path, true, &dir->decoder, &dir->warnings, err);
     case UC_PART_SUPER_RES_FIRST: return uc_read_unet(path, false, &dir->super_res_first, &dir->warnings, err);

@@ -26,6 +26,7 @@ typedef enum uc_part {
     UC_PART_SUPER_RES_SCHEDULER,
     UC_PART_SUPER_RES_1024,
     UC_PART_SUPER_RES_1024_SCHEDULER,
+    UC_PART_PRIOR_AR,
     UC_PART_COUNT
 } uc_part;
 
@@ -43,6 +44,7 @@ typedef struct uc_model_dir {
     uc_clip_image_config image;
     uc_image_processor_config image_processor;
     uc_prior_config prior;
+    uc_prior_ar_config prior_ar;
     uc_text_proj_config text_proj;
     uc_unet_config decoder, super_res_first, super_res_last, super_res_1024;
     uc_scheduler_config scheduler[UNCLIP_STAGE_COUNT];

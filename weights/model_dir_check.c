@@ -16,17 +16,25 @@ typedef struct agreement {
 static unclip_status check_agreements(const uc_model_dir *d, unclip_error *err) {
     const uc_clip_text_config *text = &d->text;
     const uc_text_proj_config *proj = &d->text_proj;
+    const uc_prior_ar_config *ar = &d->prior_ar;
     const agreement all[] = {
         { UC_PART_PRIOR, "embedding_dim", d->prior.embedding_dim, UC_PART_TEXT_ENCODER, "hidden_size", text->width },
         { UC_PART_PRIOR, "embedding_proj_dim", d->prior.embedding_proj_dim, UC_PART_TEXT_ENCODER, "projection_dim",
           text->projection },
         { UC_PART_PRIOR, "num_embeddings", d->prior.num_embeddings, UC_PART_TEXT_ENCODER, "max_position_embeddings",
           text->context },
+        { UC_PART_PRIOR_AR, "text_hidden_size", ar->text_width, UC_PART_TEXT_ENCODER, "hidden_size", text->width },
+        { UC_PART_PRIOR_AR, "text_projection_dim", ar->text_projection, UC_PART_TEXT_ENCODER, "projection_dim",
+          text->projection },
+        { UC_PART_PRIOR_AR, "num_text_tokens", ar->text_tokens, UC_PART_TEXT_ENCODER, "max_position_embeddings",
+          text->context },
         { UC_PART_TEXT_PROJ, "clip_embeddings_dim", proj->clip_dim, UC_PART_TEXT_ENCODER, "projection_dim",
           text->projection },
         { UC_PART_TEXT_PROJ, "clip_embeddings_dim", proj->clip_dim, UC_PART_TEXT_ENCODER, "hidden_size", text->width },
         { UC_PART_TEXT_PROJ, "clip_embeddings_dim", proj->clip_dim, UC_PART_PRIOR, "embedding_dim",
           d->prior.embedding_dim },
+        { UC_PART_TEXT_PROJ, "clip_embeddings_dim", proj->clip_dim, UC_PART_PRIOR_AR, "embedding_dim",
+          ar->embedding_dim },
         { UC_PART_TEXT_PROJ, "clip_embeddings_dim", proj->clip_dim, UC_PART_IMAGE_ENCODER, "projection_dim",
           d->image.projection },
         { UC_PART_DECODER, "cross_attention_dim", d->decoder.cross_dim, UC_PART_TEXT_PROJ, "cross_attention_dim",

@@ -32,8 +32,8 @@ static inline UC_HOST_DEVICE uc_philox_words uc_philox4x32_10(uc_philox_words co
     return out;
 }
 
-/* Uniform numbers between 0 and 1, both excluded, for elements 4 block ... 4 block + 3: 23 bits and a half step, which a
- * float holds exactly, so that both logarithms of Gumbel noise are finite. */
+/* Uniform numbers between 0 and 1, both excluded, for elements 4 block ... 4 block + 3: 23 bits and a half step, which
+ * a float holds exactly, so that both logarithms of Gumbel noise are finite. */
 static inline UC_HOST_DEVICE void uc_philox_uniform4(uint64_t seed, uint32_t stage, uint32_t draw, uint64_t block,
                                                      float out[4]) {
     const uc_philox_words counter = { { (uint32_t)block, (uint32_t)(block >> 32), draw, stage } };

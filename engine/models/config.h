@@ -48,6 +48,20 @@ typedef struct uc_prior_config {
     int64_t clip_embed_dim;    /* output width, clip_mean and clip_std; equals embedding_dim */
 } uc_prior_config;
 
+/* prior_ar/config.json, the autoregressive prior (weights/README.md has its layout). Sequence: text_tokens, text
+ * embedding, dot product, components. */
+typedef struct uc_prior_ar_config {
+    int64_t embedding_dim;     /* of the image embedding that is drawn */
+    int64_t text_width;        /* of the text hidden states */
+    int64_t text_projection;   /* of the text embedding */
+    int64_t text_tokens;       /* the text encoder's context */
+    int64_t components;        /* principal components = tokens that are drawn */
+    int64_t buckets;           /* of each component = the vocabulary that is drawn from */
+    int64_t dot_buckets;       /* of the dot product of text and image embedding */
+    int64_t width, layers, heads, intermediate;
+    float eps;                 /* of every layer norm */
+} uc_prior_ar_config;
+
 /* diffusers UnCLIPTextProjModel (text_proj/config.json). */
 typedef struct uc_text_proj_config {
     int64_t clip_dim;     /* clip_embeddings_dim */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "condition.h"
+#include "prior_ar_run.h"
 
 /* The launch's rows of a table that has one row for all images or one for each. */
 static float *rows_of(const uc_cascade *c, const float *table, size_t rows, size_t row) {
@@ -61,7 +62,8 @@ static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
     }
     for (int s = (int)c->request->first; s <= (int)c->request->last && !status; s++) {
         const unclip_stage stage = (unclip_stage)s;
-        const size_t row = (size_t)(s == UNCLIP_STAGE_PRIOR ? m->prior.clip_embed_dim : uc_sample_count(m, stage));
+        const size_t row = (size_t)(s == UNCLIP_STAGE_PRIOR ? uc_prior_dim(c->request, m)
+                                                                : uc_sample_count(m, stage));
         float *out = malloc(c->count * row * sizeof *out);
         if (!out) {
             status = uc_fail_memory(err, c->count * row * sizeof *out, unclip_stage_name(stage));
@@ -70,7 +72,8 @@ static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
         const uc_stage_io io = { .embedding = s == UNCLIP_STAGE_DECODER ? before : NULL,
                                  .noise = s == UNCLIP_STAGE_DECODER ? noise : NULL,
                                  .low = s > UNCLIP_STAGE_DECODER ? before : NULL, .out = out };
-        status = uc_stage_run(c, stage, &io, err);
+        status = s == UNCLIP_STAGE_PRIOR && c->request->prior_ar ? uc_prior_ar_run(c, out, err)
+                                                                  : uc_stage_run(c, stage, &io, err);
         free(before);
         before = out;
     }
@@ -128,6 +131,29 @@ static uint64_t stage_weight_bytes(const uc_model *m, unclip_stage stage) {
     return 0;
 }
 
+static unclip_status estimate_stage(const uc_session *session, const uc_request *request, unclip_stage stage,
+                                    unclip_estimate_stage *out, unclip_error *err) {
+    const bool prior = stage == UNCLIP_STAGE_PRIOR;
+    const uc_stage_shape shape = {
+        .rows = (int64_t)request->batch * (prior ? request->candidates : 1),
+        .guided = uc_guided(request, stage),
+        .host_noise = request->options->rng == UNCLIP_RNG_TORCH_CPU,
+        .sampler = request->sampler[stage],
+    };
+    unclip_status status;
+    if (prior && request->prior_ar) {
+        const uc_prior_ar_shape ar = { .rows = shape.rows, .guided = shape.guided };
+        const int tokens = (int)session->model->prior_ar.components;
+        status = estimate_graph(session, uc_prior_ar_graph(session, &ar), stage, tokens - 1, out, err);
+        out->steps = tokens; /* phase 0 draws the first */
+        out->weight_bytes = bytes_of(session->model->prior_ar_params);
+        return status;
+    }
+    status = estimate_graph(session, uc_stage_graph(session, stage, &shape), stage, shape.sampler->count, out, err);
+    out->weight_bytes = stage_weight_bytes(session->model, stage);
+    return status;
+}
+
 unclip_status uc_generate_estimate(const uc_session *session, const uc_request *request, unclip_estimate *estimate,
                                    unclip_error *err) {
     *estimate = (unclip_estimate){ .struct_size = sizeof *estimate };
@@ -137,17 +163,8 @@ unclip_status uc_generate_estimate(const uc_session *session, const uc_request *
     estimate->text.weight_bytes = bytes_of(session->model->text_params);
     estimate->peak_activation_bytes = estimate->text.activation_bytes;
     for (int s = (int)request->first; s <= (int)request->last && !status; s++) {
-        const unclip_stage stage = (unclip_stage)s;
-        const uc_stage_shape shape = {
-            .rows = (int64_t)request->batch * (stage == UNCLIP_STAGE_PRIOR ? request->candidates : 1),
-            .guided = uc_guided(request, stage),
-            .host_noise = request->options->rng == UNCLIP_RNG_TORCH_CPU,
-            .sampler = request->sampler[s],
-        };
         unclip_estimate_stage *out = &estimate->stage[s];
-        status = estimate_graph(session, uc_stage_graph(session, stage, &shape), stage, request->sampler[s]->count, out,
-                                err);
-        out->weight_bytes = stage_weight_bytes(session->model, stage);
+        status = estimate_stage(session, request, (unclip_stage)s, out, err);
         if (out->activation_bytes > estimate->peak_activation_bytes)
             estimate->peak_activation_bytes = out->activation_bytes;
     }

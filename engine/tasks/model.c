@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "../models/prior_ar_tables.h"
+#include "prior_ar_run.h"
 #include "stage_graphs.h"
 
 void uc_log(const uc_session *session, unclip_log_level level, const char *format, ...) {
@@ -47,6 +49,14 @@ static unclip_status check_stage(const uc_session *session, unclip_stage stage, 
     return status;
 }
 
+static unclip_status check_prior_ar(const uc_session *session, unclip_error *err) {
+    const uc_model *m = session->model;
+    const uc_prior_ar_shape shape = { .rows = 1, .guided = true };
+    uc_prior_ar_tables tables;
+    unclip_status status = uc_prior_ar_tables_of(&tables, &m->prior_ar, m->prior_ar_params, err);
+    return status ? status : check_graph(uc_prior_ar_graph(session, &shape), err);
+}
+
 unclip_status uc_model_check(const uc_session *session, unclip_error *err) {
     const uc_model *m = session->model;
     unclip_status status = UNCLIP_OK;
@@ -54,8 +64,10 @@ unclip_status uc_model_check(const uc_session *session, unclip_error *err) {
     if (!status && m->image_params) status = check_graph(uc_image_graph(session, 1), err);
     for (int stage = 0; stage < UNCLIP_STAGE_COUNT && !status; stage++)
         if (uc_has_stage(m, (unclip_stage)stage)) status = check_stage(session, (unclip_stage)stage, err);
-    const uc_params *all[] = { m->text_params, m->image_params, m->prior_params, m->text_proj_params,
-                               m->decoder_params, m->sr256_params, m->sr256_last_params, m->sr1024_params };
+    if (!status && uc_has_prior_ar(m)) status = check_prior_ar(session, err);
+    const uc_params *all[] = { m->text_params, m->image_params, m->prior_params, m->prior_ar_params,
+                               m->text_proj_params, m->decoder_params, m->sr256_params, m->sr256_last_params,
+                               m->sr1024_params };
     for (size_t i = 0; i < sizeof all / sizeof *all && !status; i++)
         if (all[i]) status = uc_params_check_all_used(all[i], err);
     return status;

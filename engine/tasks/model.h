@@ -16,6 +16,8 @@ typedef struct uc_model {
     uc_image_processor_config image_processor;
     uc_prior_config prior;
     const uc_params *prior_params;
+    uc_prior_ar_config prior_ar;
+    const uc_params *prior_ar_params;
     uc_text_proj_config text_proj;
     const uc_params *text_proj_params;
     uc_unet_config decoder;
@@ -52,6 +54,8 @@ static inline bool uc_has_stage(const uc_model *m, unclip_stage stage) {
     }
     return false;
 }
+
+static inline bool uc_has_prior_ar(const uc_model *m) { return m->prior_ar_params && m->text_params; }
 
 /* Height and width of a stage's picture; 0 for the prior and for absent stages. */
 int64_t uc_stage_size(const uc_model *model, unclip_stage stage);

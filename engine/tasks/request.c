@@ -8,7 +8,8 @@
 
 void unclip_generate_options_init(unclip_generate_options *options) {
     *options = (unclip_generate_options){ .struct_size = sizeof *options, .images_per_prompt = 1,
-                                          .prior_candidates = 1 };
+                                          .prior_candidates = 1, .prior_temperature = 1, .prior_dot_low = 50,
+                                          .prior_dot_high = 100 };
     for (int i = 0; i < UNCLIP_STAGE_COUNT; i++)
         options->stage[i] = (unclip_stage_options){ .guidance = -1, .eta = -1 };
 }
@@ -35,11 +36,21 @@ static unclip_status check_counts(const uc_request *r, unclip_error *err) {
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "preview interval is %d, expected 0 or more", o->preview_interval);
     if (o->rng != UNCLIP_RNG_PHILOX && o->rng != UNCLIP_RNG_TORCH_CPU)
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "random number generator %d is unknown", (int)o->rng);
+    if ((unsigned)o->prior > UNCLIP_PRIOR_AUTOREGRESSIVE)
+        return uc_fail(err, UNCLIP_ERR_ARGUMENT, "prior %d is unknown", (int)o->prior);
+    if (!(o->prior_temperature >= 0 && o->prior_temperature <= 100))
+        return uc_fail(err, UNCLIP_ERR_ARGUMENT, "prior temperature is %g, expected 0 to 100",
+                       (double)o->prior_temperature);
+    if (!(o->prior_dot_low >= 0 && o->prior_dot_low <= o->prior_dot_high && o->prior_dot_high <= 100))
+        return uc_fail(err, UNCLIP_ERR_ARGUMENT, "prior dot percentiles are %g to %g, expected a range in 0 to 100",
+                       (double)o->prior_dot_low, (double)o->prior_dot_high);
     return UNCLIP_OK;
 }
 
 static unclip_status choose_last_stage(uc_request *r, const uc_model *m, unclip_error *err) {
-    if (r->first == UNCLIP_STAGE_PRIOR && !uc_has_stage(m, UNCLIP_STAGE_PRIOR))
+    if (r->prior_ar && !uc_has_prior_ar(m))
+        return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "this model has no autoregressive prior (prior_ar)");
+    if (r->first == UNCLIP_STAGE_PRIOR && !r->prior_ar && !uc_has_stage(m, UNCLIP_STAGE_PRIOR))
         return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "this model cannot draw from text: it has no %s",
                        m->text_params ? "prior" : "text_encoder");
     if (r->first > UNCLIP_STAGE_DECODER && !uc_stage_size(m, r->first))
@@ -77,6 +88,7 @@ static unclip_status plan_sampler(uc_request *r, const uc_model *m, unclip_stage
     const float guidance = o->guidance < 0 ? d->guidance : o->guidance;
     r->guidance[stage] = stage <= UNCLIP_STAGE_DECODER && guidance > 1 ? guidance : 1;
     r->eta[stage] = o->eta < 0 ? d->eta : o->eta;
+    if (stage == UNCLIP_STAGE_PRIOR && r->prior_ar) return UNCLIP_OK;
     const uc_sampler_request request = {
         .sampler = o->sampler ? o->sampler : d->sampler,
         .steps = o->steps ? o->steps : d->steps,
@@ -115,6 +127,7 @@ static unclip_status build(uc_request *r, const uc_session *session, unclip_erro
     unclip_status status = check_counts(r, err);
     if (!status && !r->given) status = uc_condition_check(r->options, session->model, err);
     if (!status && !r->given && uc_skips_prior(r->options)) r->first = UNCLIP_STAGE_DECODER;
+    r->prior_ar = r->first == UNCLIP_STAGE_PRIOR && r->options->prior == UNCLIP_PRIOR_AUTOREGRESSIVE;
     if (!status) status = choose_last_stage(r, session->model, err);
     for (int s = (int)r->first; !status && s <= (int)r->last; s++)
         status = plan_sampler(r, session->model, (unclip_stage)s, err);

@@ -41,6 +41,7 @@ typedef struct uc_request {
     float eta[UNCLIP_STAGE_COUNT];
     size_t images, batch;                           /* in all; in a launch */
     int candidates;
+    bool prior_ar;                                  /* the autoregressive prior runs; sampler[prior] is NULL then */
     int32_t *ids;                                   /* [prompt_count + 1, context]; the last row is the empty prompt */
     int *used;                                      /* [prompt_count + 1]: tokens without padding */
     bool *truncated;
@@ -54,6 +55,11 @@ unclip_status uc_request_new(uc_request *request, const uc_session *session, con
 unclip_status uc_request_new_given(uc_request *request, const uc_session *session,
                                    const unclip_generate_options *options, const uc_given *given, unclip_error *err);
 void uc_request_free(uc_request *request);
+
+/* Size of the embedding that the prior draws. */
+static inline int64_t uc_prior_dim(const uc_request *request, const uc_model *m) {
+    return request->prior_ar ? m->prior_ar.embedding_dim : m->prior.clip_embed_dim;
+}
 
 static inline bool uc_guided(const uc_request *request, unclip_stage stage) { return request->guidance[stage] > 1; }
 

@@ -21,7 +21,7 @@ typedef struct running {
 
 static uc_backend *backend_of(const running *r) { return r->cascade->session->backend; }
 
-static double now(void) {
+double uc_seconds_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
@@ -153,9 +153,7 @@ static unclip_status check_finite(const running *r, const float *data, int64_t p
     return UNCLIP_OK;
 }
 
-/* Of each image's candidates the one with the largest dot product with its text embedding (paper section 2.2). */
-static void keep_best(const running *r, const float *candidates, int64_t dim, float *out) {
-    const uc_cascade *c = r->cascade;
+void uc_keep_best(const uc_cascade *c, const float *candidates, int64_t dim, float *out) {
     const int n = c->request->candidates;
     for (size_t image = 0; image < c->count; image++) {
         const float *text = c->text->embeds + (int64_t)uc_prompt_of(c, image) * c->text->projection;
@@ -181,7 +179,7 @@ static unclip_status finish_prior(running *r, float *out, unclip_error *err) {
     unclip_status status = backend_of(r)->run(r->program, 2, NULL, err);
     if (!status) status = download(r, "embedding", all, err);
     if (!status) status = check_finite(r, all, dim, err);
-    if (!status) keep_best(r, all, dim, out);
+    if (!status) uc_keep_best(r->cascade, all, dim, out);
     free(all);
     return status;
 }
@@ -218,7 +216,7 @@ static unclip_status prepare(running *r, unclip_error *err) {
 }
 
 unclip_status uc_stage_run(uc_cascade *cascade, unclip_stage stage, const uc_stage_io *io, unclip_error *err) {
-    const double begin = now();
+    const double begin = uc_seconds_now();
     const bool prior = stage == UNCLIP_STAGE_PRIOR;
     running r = { .cascade = cascade, .stage = stage, .sampler = cascade->request->sampler[stage],
                   .rows = (int64_t)cascade->count * (prior ? cascade->request->candidates : 1),
@@ -231,6 +229,6 @@ unclip_status uc_stage_run(uc_cascade *cascade, unclip_stage stage, const uc_sta
     free(r.seeds);
     free(r.buffer);
     free(r.preview);
-    cascade->seconds[stage] = now() - begin;
+    cascade->seconds[stage] = uc_seconds_now() - begin;
     return status;
 }

@@ -39,6 +39,13 @@ unclip_status uc_stage_run(uc_cascade *cascade, unclip_stage stage, const uc_sta
 /* Floats of one row of a stage's sample. */
 int64_t uc_sample_count(const uc_model *model, unclip_stage stage);
 
+/* Of each image's candidates [count, candidates, dim] the one with the largest dot product with its text embedding
+ * (paper section 2.2), out [count, dim]. */
+void uc_keep_best(const uc_cascade *cascade, const float *candidates, int64_t dim, float *out);
+
+/* A clock for durations. */
+double uc_seconds_now(void);
+
 /* Prints [-1, 1] planes [3, size, size] as rows of RGB bytes: round(255 (x/2 + 1/2)), half to even, as diffusers. */
 void uc_picture_bytes(uint8_t *rgb, const float *planes, int64_t size);
 

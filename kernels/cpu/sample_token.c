@@ -1,5 +1,5 @@
-/* sample_token.c - one draw of the autoregressive prior: logits -> the next token. A few hundred numbers a row; each row is
- * drawn from its own seed alone. */
+/* sample_token.c - one draw of the autoregressive prior: logits -> the next token. A few hundred numbers a row; each row
+ * is drawn from its own seed alone. */
 #include "cpu.h"
 
 #include "../../engine/core/philox.h"

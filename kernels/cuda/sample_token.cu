@@ -6,8 +6,8 @@
  * Layout: logits [batch or 2 batch, count] of any of the three types, seeds [batch], tokens [batch].
  * Cost: the logits once; one block an image, a few hundred numbers: it is a launch.
  * Numerics: f32. The largest is found in any order with the same result: of equal ones the smallest index counts. The
- * noise is Philox4x32-10 of (seed, stage, draw, token / 4): a thread owns the four tokens of one Philox block. A NaN makes
- * the token -1. */
+ * noise is Philox4x32-10 of (seed, stage, draw, token / 4): a thread owns the four tokens of one Philox block. A NaN
+ * makes the token -1. */
 #include "device.cuh"
 
 #include "../../engine/core/philox.h"

@@ -1,4 +1,4 @@
-/* sample_token.c - the meaning of one draw of the autoregressive prior: logits -> the next token of the image embedding. */
+/* sample_token.c - the meaning of one draw of the autoregressive prior: logits -> the image embedding's next token. */
 #include "ref.h"
 
 #include <math.h>

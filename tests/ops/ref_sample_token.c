@@ -71,7 +71,7 @@ Test(ref_sample_token, draws_are_keyed) {
         same_draw += draw(&a, seed) == draw(&b, seed);
         same_stage += draw(&a, seed) == draw(&other_stage, seed);
     }
-    cr_expect(same_draw < 150 && same_stage < 150, "equal tokens: %d of 200 by draw, %d by stage", same_draw, same_stage);
+    cr_expect(same_draw < 150 && same_stage < 150, "equal of 200: %d by draw, %d by stage", same_draw, same_stage);
 }
 
 Test(ref_sample_token, temperature_zero_takes_the_largest) {
