@@ -27,16 +27,18 @@ typedef struct cpu_backend {
 /* The operations whose weight is prepared. */
 static bool has_weight(const uc_launch *l) { return l->kind == UC_OP_conv2d || l->kind == UC_OP_matmul; }
 
-static bool by_winograd(const uc_launch *l) { return l->kind == UC_OP_conv2d && uc_cpu_winograd_pays(l); }
+static bool by_winograd(const cpu_backend *b, const uc_launch *l) {
+    return l->kind == UC_OP_conv2d && uc_cpu_winograd_pays(l, b->dnn != NULL);
+}
 
 static const uc_onednn_shape *library_shape(const cpu_backend *b, const uc_launch *l) {
-    return b->dnn && has_weight(l) && !by_winograd(l) ? uc_onednn_shape_of(b->dnn, l) : NULL;
+    return b->dnn && has_weight(l) && !by_winograd(b, l) ? uc_onednn_shape_of(b->dnn, l) : NULL;
 }
 
 static size_t scratch(const void *self, const uc_launch *l) {
     const uc_onednn_shape *shape = library_shape(self, l);
     if (shape) return uc_onednn_scratch(shape);
-    if (by_winograd(l)) return uc_cpu_winograd_scratch(l);
+    if (by_winograd(self, l)) return uc_cpu_winograd_scratch(l);
     if (l->kind == UC_OP_conv2d) return uc_cpu_conv2d_packed_scratch(l);
     if (l->kind == UC_OP_matmul) return uc_cpu_matmul_packed_scratch(l);
     return uc_cpu_kernel(l->kind).scratch(l);
@@ -105,7 +107,7 @@ static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_h
     }
     const float *packed = NULL;
     const unclip_status status = packed_weight(b, &launch->in[UC_CONV_WEIGHT], &packed, err);
-    kernel->run = launch->kind == UC_OP_matmul ? run_matmul : by_winograd(launch) ? run_winograd : run_conv2d;
+    kernel->run = launch->kind == UC_OP_matmul ? run_matmul : by_winograd(b, launch) ? run_winograd : run_conv2d;
     kernel->prepared = packed;
     return status;
 }

@@ -5,10 +5,10 @@
 
 #include "cpu.h"
 
-/* Whether a convolution is of this kind at all, and whether it is then faster than the direct one. Depends on one
- * image's shape and never on the batch, since the two round differently. Data is not read. */
+/* Whether a convolution is of this kind at all, and whether it is then faster than the direct one, oneDNN's or ours.
+ * Depends on one image's shape and never on the batch, since the two round differently. Data is not read. */
 bool uc_cpu_winograd_can(const uc_launch *launch);
-bool uc_cpu_winograd_pays(const uc_launch *launch);
+bool uc_cpu_winograd_pays(const uc_launch *launch, bool library);
 
 /* packed: the weight in the order of gemm.h. */
 void uc_cpu_winograd(const uc_launch *launch, const float *packed);
