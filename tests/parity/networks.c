@@ -2,6 +2,7 @@
  * what one sees; a wrong epsilon or scale shows at 1e-4), on the fast CPU
  * kernels and on the reference. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,9 @@
 #include "support/device.h"
 #include "support/golden.h"
 
-static const double PARITY = 1e-5;
+/* The largest error over the largest number. In half precision: twelve units in the last place, 2^-11 in f16 and 2^-8 in
+ * bf16. The networks round some twenty times one after the other; up to five such units are seen. */
+static double bound_of(uc_dtype type) { return type == UC_F32 ? 1e-5 : ldexp(12, type == UC_F16 ? -11 : -8); }
 
 /* One model on one backend. */
 typedef struct bed {
@@ -27,7 +30,7 @@ typedef struct bed {
     char what[128];
 } bed;
 
-static void on_bed(const char *model, bool reference, void (*test)(bed *, const golden_file *)) {
+static void on_bed(const char *model, bool reference, uc_dtype type, void (*test)(bed *, const golden_file *)) {
     char path[512];
     unclip_error err = { 0 };
     bed b = { 0 };
@@ -36,7 +39,7 @@ static void on_bed(const char *model, bool reference, void (*test)(bed *, const 
     if (reference) cr_assert_eq(uc_backend_ref_new(&b.backend, &options, &err), UNCLIP_OK, "%s", err.message);
     else b.backend = test_backend(2);
     cr_assert_eq(uc_loaded_model_open(&b.loaded, path, &err), UNCLIP_OK, "%s", err.message);
-    b.session = (uc_session){ .model = &b.loaded->model, .backend = b.backend, .type = UC_F32 };
+    b.session = (uc_session){ .model = &b.loaded->model, .backend = b.backend, .type = type };
     snprintf(b.what, sizeof b.what, "%s on %s", model, b.backend->name);
     golden_file main = golden_open("%s/main.safetensors", model);
     test(&b, &main);
@@ -83,13 +86,13 @@ static void run_and_compare(bed *b, inputs *in, int phases, const char *what, co
         cr_assert_eq(b->backend->run(program, p, &step, &err), UNCLIP_OK, "%s: %s", title, err.message);
     float *got = malloc((size_t)golden_count(want) * sizeof *got);
     b->backend->download(program, uc_graph_state(g, "out"), got, &err);
-    golden_expect_close(title, got, want, PARITY);
+    golden_expect_close(title, got, want, bound_of(b->session.type));
     free(got);
     b->backend->release(b->backend, program);
 }
 
 static void begin(bed *b, const uc_params *params) {
-    b->g = uc_graph_new("test", UC_F32);
+    b->g = uc_graph_new("test", b->session.type);
     if (params) uc_use_params(b->g, params);
 }
 
@@ -142,7 +145,7 @@ static void text_encoder(bed *b, const golden_file *main) {
         const uc_param *want = golden_get(&text, results[i].golden);
         float *got = malloc((size_t)golden_count(want) * sizeof *got);
         b->backend->download(program, uc_graph_state(g, results[i].state), got, &err);
-        golden_expect_close(results[i].golden, got, want, PARITY);
+        golden_expect_close(results[i].golden, got, want, bound_of(b->session.type));
         free(got);
     }
     free(data);
@@ -247,15 +250,23 @@ static void bicubic(bed *b, const golden_file *g) {
     run_and_compare(b, &in, 1, "bicubic enlargement", want);
 }
 
+static void on_every_model(bool reference, uc_dtype type, void (*test)(bed *, const golden_file *)) {
+    on_bed("tiny-a", reference, type, test);
+    on_bed("tiny-b", reference, type, test);
+}
+
+/* In half precision on devices that have it; the CPU's is slow, and its kernels are tested one by one. */
+static void in_half(uc_dtype type, void (*test)(bed *, const golden_file *)) {
+    const char *device = test_device();
+    if (!strcmp(device, "auto") || !strcmp(device, "cpu")) cr_skip_test("UNCLIP_TEST_DEVICE names no device");
+    on_every_model(false, type, test);
+}
+
 #define ON_EVERY_MODEL(name, function) \
-    Test(parity_networks, name##_cpu) { \
-        on_bed("tiny-a", false, function); \
-        on_bed("tiny-b", false, function); \
-    } \
-    Test(parity_networks, name##_ref) { \
-        on_bed("tiny-a", true, function); \
-        on_bed("tiny-b", true, function); \
-    }
+    Test(parity_networks, name##_cpu) { on_every_model(false, UC_F32, function); } \
+    Test(parity_networks, name##_ref) { on_every_model(true, UC_F32, function); } \
+    Test(parity_half, name##_f16) { in_half(UC_F16, function); } \
+    Test(parity_half, name##_bf16) { in_half(UC_BF16, function); }
 
 ON_EVERY_MODEL(text_encoder, text_encoder)
 ON_EVERY_MODEL(image_encoder, image_encoder)

@@ -1,0 +1,276 @@
+#!/usr/bin/env bash
+# Everything that only a GPU can tell, in parts that can be started singly and again: each well below ten minutes on one
+# H100 with 16 cores, none stopping at its first failure. The machine needs nvcc, CMake, a C compiler and cuDNN 9 (the
+# toolkit's or that of Python's packages), no network and no development packages: bench/gpu-bundle.sh carries those.
+#
+#   bench/gpu.sh [-o OUT] [-b BUILD] [-p BUNDLE] [-d DEVICE] [-m MODEL] [-t SECONDS] [PART ...]
+#
+#   build      configure and compile for this GPU, without oneDNN
+#   ops        every case of every operation, every row of every table, against the double reference
+#   goldens    the parity tests and all others that know a device, in f32; networks in f16 and bf16; whole pictures in mode
+#              checked, and the same bytes twice
+#   sanitizer  compute-sanitizer: memcheck, racecheck, synccheck, initcheck on the small cases, a box of time each
+#   bench      limits of this GPU, operations and stages of a model of Karlo's size, pictures; PyTorch and diffusers beside
+#
+#   -o  results: PART.log of each part, bench.jsonl, gpu.json (steps, failures, targets)    ($OUT, else BUILD/gpu)
+#   -b  build folder                                                                        (build/gpu-machine)
+#   -p  the bundle                                                                          (build/gpu-bundle, if it is there)
+#   -d  cuda:0; with sim:0 or cpu the same steps run without a GPU, in sizes that only show that they work
+#   -m  model for the measurements                                        (one of Karlo's size, written into the build folder)
+#   -t  seconds for a part                                                                  (540)
+#
+# The exit status is 0 when every step passed or was skipped with a reason, 1 otherwise, 2 for a wrong call.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+build=build/gpu-machine bundle=build/gpu-bundle device=cuda:0 model= budget=540 out=${OUT-}
+usage() { sed -n '2,/^set -u/{/^set -u/d;s/^# \{0,1\}//p;}' bench/gpu.sh; }
+while getopts o:b:p:d:m:t:h flag; do
+    case $flag in
+    o) out=$OPTARG ;;
+    b) build=$OPTARG ;;
+    p) bundle=$OPTARG ;;
+    d) device=$OPTARG ;;
+    m) model=$OPTARG ;;
+    t) budget=$OPTARG ;;
+    h) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
+[[ $budget =~ ^[1-9][0-9]*$ ]] || { echo "-t $budget: not a number of seconds" >&2; exit 2; }
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(build ops goldens sanitizer bench)
+for part in "${parts[@]}"; do
+    case $part in
+    build | ops | goldens | sanitizer | bench) ;;
+    *) echo "there is no part $part" >&2; usage >&2; exit 2 ;;
+    esac
+done
+case $device in
+cuda:*) gpu=1 ;;
+*) gpu=0 ;;
+esac
+[ -n "$out" ] || out=$build/gpu
+mkdir -p "$out" "$build" || exit 2
+out=$(realpath "$out") build=$(realpath "$build")
+[ -d "$bundle" ] && bundle=$(realpath "$bundle") || bundle=
+steps=$build/gpu-steps.tsv
+touch "$steps"
+cores=$(nproc)
+python=$(command -v python3 || true)
+bin=$build/bin
+export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$((cores > 4 ? 4 : cores)) PYTHONUNBUFFERED=1
+
+# ---- steps -----------------------------------------------------------------------------------------------------------
+
+# note PART NAME STATE SECONDS RC WHY
+note() {
+    printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" "$5" "$6" >>"$steps"
+    printf '%-9s %-44s %-8s %4s s  %s\n' "$1" "$2" "$3" "$4" "$6"
+}
+
+# step NAME SECONDS COMMAND...: runs it, within what is left of the part's time. Status 77 is skipped; running out of time
+# is a failure, except in a box, which ends when its time does.
+box=0
+step() {
+    local name=$1 limit=$2 begin rc left state why=
+    shift 2
+    left=$((deadline - SECONDS))
+    if [ "$left" -lt 5 ]; then
+        note "$part" "$name" cut 0 124 "the part's $budget s were over"
+        return
+    fi
+    [ "$limit" -lt "$left" ] || limit=$left
+    begin=$SECONDS
+    echo "==== $name: $*" >>"$log"
+    timeout -k 10 "$limit" "$@" >"$build/gpu-step.txt" 2>&1 </dev/null
+    rc=$?
+    cat "$build/gpu-step.txt" >>"$log"
+    echo "==== $name: status $rc after $((SECONDS - begin)) s" >>"$log"
+    case $rc in
+    0) state=passed ;;
+    77) state=skipped why=$(tail -n 1 "$build/gpu-step.txt" | cut -c 1-200) ;;
+    124 | 137) state=$([ "$box" = 1 ] && echo boxed || echo cut) why="ended after $limit s" ;;
+    *) state=failed why=$(failures | head -n 1 | cut -c 1-200) ;;
+    esac
+    [ $rc != 0 ] && [ $rc != 77 ] && failures | sed "s/^/  /"
+    # what was found wrong inside a box that ran out of time is a failure all the same
+    [ "$state" = boxed ] && failures | grep -q . && state=failed
+    note "$part" "$name" "$state" "$((SECONDS - begin))" "$rc" "${why//$'\t'/ }"
+}
+
+# Lines of the last step that tell of a failure; the last line when none does.
+failures() {
+    grep -E '^(FAILED|FAILED:|\[----\].*(:|Assertion)|\[FAIL\]|CMake Error|ninja: .*(error|failed)|========= (Invalid|Error|Race|Warning: Race|Uninit|Barrier|Program hit|ERROR SUMMARY: [1-9])|unclip)|error:|Errors while running|\*\*\*(Failed|Timeout|Exception)' \
+        "$build/gpu-step.txt" | head -n 20 | grep . || { [ "$box" = 1 ] || tail -n 1 "$build/gpu-step.txt"; }
+}
+
+need() { # PROGRAM: of the build
+    [ -x "$bin/$1" ] && return
+    note "$part" "$1" failed 0 2 "not built: run the part build first"
+    return 1
+}
+
+# ---- build -----------------------------------------------------------------------------------------------------------
+
+# Folders of Python's packages with what the toolkit lacks of cuDNN and cuBLASLt, as CMake's list.
+nvidia_roots() {
+    local nvcc home
+    nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
+    home=$(dirname "$(dirname "$(realpath "$nvcc")")")
+    [ -n "$python" ] && "$python" bench/gpu/nvidia_roots.py "$home"
+}
+
+architecture() {
+    local found
+    found=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d '. ')
+    [[ $found =~ ^[0-9]+$ ]] && echo "$found" || echo 90
+}
+
+# What is needed here of all that can be built: not the emulator's lanes.
+targets() {
+    local area
+    echo unclip unclip-cuda unclip-bench unclip-check-ops
+    [ -z "$(grep -l 'CRITERION_LIBRARY:.*/' "$build/CMakeCache.txt" 2>/dev/null)" ] && return
+    for area in tests/*/; do
+        area=$(basename "$area")
+        [ "$area" != simt ] && [ "$area" != support ] && compgen -G "tests/$area/*.c" >/dev/null && echo "test_$area"
+    done
+}
+
+part_build() {
+    local options=(-DCMAKE_BUILD_TYPE=Release -DUNCLIP_ONEDNN=OFF -DUNCLIP_CUDA=$([ $gpu = 1 ] && echo ON || echo OFF)
+        "-DCMAKE_CUDA_ARCHITECTURES=$(architecture)-real" "-DUNCLIP_NVIDIA_ROOTS=$(nvidia_roots)")
+    command -v ninja >/dev/null && options+=(-G Ninja)
+    # the older kind of run path also serves what the bundle's libraries need of each other
+    [ -z "$bundle" ] || options+=("-DCMAKE_PREFIX_PATH=$bundle" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags
+        -DCMAKE_SHARED_LINKER_FLAGS=-Wl,--disable-new-dtags)
+    export PATH=$PATH:/usr/local/cuda/bin
+    step configure 60 cmake -S . -B "$build" "${options[@]}"
+    if [ $gpu = 1 ]; then step "CUDA is built in" 5 grep -E 'built with:.*CUDA' "$log"; fi
+    # shellcheck disable=SC2046
+    step compile 500 cmake --build "$build" -j "$cores" --target $(targets)
+    step "an operation on the device" 60 "$bin/unclip-check-ops" --device "$check_device" --op activation --most 1000
+    [ $gpu = 0 ] || step "devices" 20 "$bin/unclip-cuda" devices
+    [ $gpu = 0 ] || step "the GPU" 20 nvidia-smi
+}
+
+# ---- ops, goldens, sanitizer -----------------------------------------------------------------------------------------
+
+operations() { sed -n 's/^UC_OP(\([a-z0-9_]*\),.*/\1/p' kernels/ops.def; }
+
+part_ops() {
+    local op most=()
+    need unclip-check-ops || return
+    [ $gpu = 1 ] || most=(--most 2000)
+    for op in $(operations); do
+        step "$op" 150 "$bin/unclip-check-ops" --device "$check_device" --op "$op" "${most[@]}"
+    done
+}
+
+draw() { "$bin/unclip-cuda" -q --device "$device" --prompt "a red cube" -s 7 "$@"; }
+
+# The same picture twice, and again in another batch: equal bytes.
+same_bytes() {
+    local type=$1 folder=$build/gpu-pictures
+    rm -rf "$folder" && mkdir -p "$folder/a" "$folder/b" || return 1
+    draw -m tests/goldens/models/tiny-a --type "$type" -b 3 --batch-size 3 -o "$folder/a/" &&
+        draw -m tests/goldens/models/tiny-a --type "$type" -b 3 --batch-size 1 -o "$folder/b/" || return 1
+    cmp "$folder/a/0000.png" "$folder/b/0000.png" && cmp "$folder/a/0001.png" "$folder/b/0001.png" &&
+        cmp "$folder/a/0002.png" "$folder/b/0002.png"
+}
+
+checked_picture() {
+    draw -m "tests/goldens/models/$1" --type "$2" --mode checked --steps 2 --prior-steps 2 --sr256-steps 2 \
+        -o "$build/gpu-checked.png"
+}
+export -f draw same_bytes checked_picture
+export bin build device
+
+part_goldens() {
+    local type name
+    need test_parity || return
+    export UNCLIP_TEST_DEVICE=$device
+    step "parity in f32" 200 "$bin/test_parity" --jobs 2 --filter '@(parity_networks/*_cpu|parity_pictures/*|parity_stages/*)'
+    step "parity in f16 and bf16" 100 "$bin/test_parity" --jobs 2 --filter 'parity_half/*'
+    step "parity of the model that ships" 150 "$bin/test_parity" --jobs 2 --filter '@(parity_solids|parity_tiny_b)/*'
+    for type in f32 f16 bf16; do
+        for name in tiny-a tiny-b; do step "$name checked in $type" 60 bash -c "checked_picture $name $type"; done
+        step "the same bytes in $type" 60 bash -c "same_bytes $type"
+    done
+    [ $gpu = 1 ] || return
+    step "all tests" 400 ctest --test-dir "$build" -j "$((cores / 2 + 1))" -LE '^(simt|simt-asan|simt-tsan|nvcc)$' \
+        -E '^parity$' --timeout 300 --output-on-failure
+}
+
+part_sanitizer() {
+    local tool sanitizer
+    need unclip-check-ops || return
+    sanitizer=$(PATH=$PATH:/usr/local/cuda/bin command -v compute-sanitizer || true)
+    if [ $gpu = 0 ] || [ -z "$sanitizer" ]; then
+        note "$part" compute-sanitizer skipped 0 77 "$([ $gpu = 0 ] && echo "no GPU" || echo "compute-sanitizer is missing")"
+        return
+    fi
+    box=1
+    for tool in memcheck racecheck synccheck initcheck; do
+        local only=() # the libraries' kernels are not ours to check, and take long
+        [ $tool = memcheck ] || only=(--kernel-regex kns=k_)
+        step "$tool, small cases" 100 "$sanitizer" --tool "$tool" --error-exitcode 9 --print-limit 20 --report-api-errors no "${only[@]}" \
+            "$bin/unclip-check-ops" --device "$device" --most 2500
+    done
+    step "memcheck, a picture" 90 "$sanitizer" --tool memcheck --leak-check full --error-exitcode 9 --print-limit 20 --report-api-errors no \
+        "$bin/unclip-cuda" -q --device "$device" -m tests/goldens/models/tiny-a -p x -s 1 --steps 3 --prior-steps 3 \
+        --size 64 -o "$build/gpu-memcheck.png"
+    box=0
+}
+
+# ---- bench -----------------------------------------------------------------------------------------------------------
+
+karlo() {
+    [ -e "$model/complete" ] && return
+    rm -rf "$model" && "$python" tests/goldens/make_karlo_size.py "$model" --dtype f16 $([ $gpu = 1 ] || echo --scale 5) &&
+        touch "$model/complete"
+}
+
+part_bench() {
+    local rows=$out/bench.jsonl batch flags=(--seconds 1) batches=(1 8) type=f16
+    need unclip-bench || return
+    [ $gpu = 1 ] || flags=(--small 1 --seconds 0 --least 1 --most 1 --warmup 0 --steps 2) batches=(1) type=f32
+    rm -f "$rows"
+    if [ -z "$model" ]; then
+        model=$build/karlo-size
+        if [ -z "$python" ]; then
+            note "$part" model failed 0 2 "no python3 to write a model of Karlo's size with: give one with -m"
+            return
+        fi
+        export model python gpu
+        export -f karlo
+        step "a model of Karlo's size" 150 bash -c karlo
+    fi
+    flags+=(--device "$device" --type "$type" --model "$model" -o "$rows")
+    for batch in "${batches[@]}"; do
+        step "pictures, batch $batch" 60 "$bin/unclip-bench" cascade "${flags[@]}" --batch "$batch"
+        step "stages, batch $batch" 90 "$bin/unclip-bench" stages "${flags[@]}" --batch "$batch"
+        step "operations, batch $batch" 90 "$bin/unclip-bench" ops "${flags[@]}" --cases 0 --batch "$batch"
+    done
+    step "memory" 60 "$bin/unclip-bench" memory "${flags[@]}"
+    step "PyTorch and diffusers" 600 "${python:-python3}" bench/gpu/peers.py "$rows" --model "$model" \
+        --device "$([ $gpu = 1 ] && echo "$device" || echo cpu)" --wheels "${bundle:+$bundle/wheels}" \
+        --unpack "$build/gpu-wheels" --seconds "$((deadline - SECONDS > 40 ? deadline - SECONDS - 30 : 10))"
+}
+
+# ---- all -------------------------------------------------------------------------------------------------------------
+
+check_device=$device # the operations alone know no device cpu
+[ "$device" != cpu ] || check_device=sim:0
+begin=$SECONDS
+for part in "${parts[@]}"; do
+    awk -F '\t' -v part="$part" '$1 != part' "$steps" >"$steps.new" && mv "$steps.new" "$steps"
+    log=$out/$part.log
+    deadline=$((SECONDS + budget))
+    : >"$log"
+    "part_$part"
+done
+[ -z "$python" ] || "$python" bench/gpu/report.py "$steps" "$out" "$device"
+echo "$((SECONDS - begin)) s, results in $out"
+! awk -F '\t' '{ print $3 }' "$steps" | grep -qE '^(failed|cut)$'
