@@ -117,6 +117,7 @@ need() { # PROGRAM: of the build
 nvidia_roots() {
     local nvcc home
     nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
+    [ -x "$nvcc" ] || return 0
     home=$(dirname "$(dirname "$(realpath "$nvcc")")")
     [ -n "$python" ] && "$python" bench/gpu/nvidia_roots.py "$home"
 }

@@ -81,7 +81,7 @@ def judge(ours, peers, real):
     for name, wanted, (value, where), met in targets(ours, peers):
         measured = real and value is not None
         state = ("met" if met(value) else "missed") if measured else "not measured"
-        yield {"target": name, "wanted": wanted, "measured": value, "where": where, "state": state}
+        yield {"target": name, "wanted": wanted, "measured": value if measured else None, "where": where, "state": state}
 
 
 def faster_than(ours, peers):
