@@ -1,4 +1,5 @@
-/* classify.c - CLIP as a zero-shot classifier (paper, figure 6): a picture against some texts, both in the joint space. */
+/* classify.c - CLIP as a zero-shot classifier (paper, figure 6): a picture against some texts, both in the joint
+ * space. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +36,9 @@ static unclip_status compare(const uc_session *session, const unclip_embedding *
         uc_log(session, UNCLIP_LOG_WARNING, "a label is longer than the model's %zu tokens: its end is not seen",
                text.token_count);
     if (text.dim == picture->dim) label->cosine = cosine(picture, &text);
-    else status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "the text embedding has %zu numbers, the picture's %zu", text.dim,
-                          picture->dim);
+    else
+        status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "the text embedding has %zu numbers, the picture's %zu", text.dim,
+                         picture->dim);
     unclip_embedding_free(&text);
     return status;
 }

@@ -73,8 +73,8 @@ static unclip_status upscale(unclip_engine *engine, const unclip_upscale_options
                              int height, unclip_error *err) {
     uc_given given = { .images = o->images, .low_rows = 1 };
     int64_t side = 0;
-    unclip_status status = choose_first(engine->session.model, o, width < height ? width : height, &given.first, &side,
-                                        err);
+    unclip_status status =
+        choose_first(engine->session.model, o, width < height ? width : height, &given.first, &side, err);
     if (status) return status;
     const size_t bytes = (size_t)(3 * side * side) * sizeof(float);
     float *low = malloc(bytes);

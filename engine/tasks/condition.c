@@ -20,7 +20,8 @@ unclip_status uc_condition_check(const unclip_generate_options *o, const uc_mode
     return UNCLIP_OK;
 }
 
-/* text_proj learns the embedding that it was trained with when there was none (diffusers), the paper's zeros otherwise. */
+/* text_proj learns the embedding that it was trained with when there was none (diffusers), the paper's zeros
+ * otherwise. */
 static void absent_embedding(const uc_model *m, float *out, size_t dim) {
     const uc_param *learned = uc_params_find(m->text_proj_params, "learned_classifier_free_guidance_embeddings");
     memset(out, 0, dim * sizeof *out);

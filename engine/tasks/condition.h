@@ -1,5 +1,5 @@
-/* condition.h - what the decoder is given when no prior runs (paper section 5.1, figure 8): a caller's image embedding, the
- * text embedding in its place, or the embedding that stands for none. The arrow that leads past the prior. */
+/* condition.h - what the decoder is given when no prior runs (paper section 5.1, figure 8): a caller's image embedding,
+ * the text embedding in its place, or the embedding that stands for none. The arrow that leads past the prior. */
 #ifndef UC_TASKS_CONDITION_H
 #define UC_TASKS_CONDITION_H
 

@@ -10,7 +10,7 @@
 #include "signals.h"
 #include "text.h"
 
-/* ---- before ------------------------------------------------------------------------------------------------------- */
+/* ---- before ------------------------------------------------------------------------------------------------------ */
 
 /* A pipe of its own, that is: one that standard error shares is somebody's log. */
 static bool stdout_is_pipe(void) {
@@ -24,12 +24,13 @@ int cli_drawing_begin(cli_drawing *d, size_t images, cli_error *err) {
     int code = cli_output_plan(&d->output, flag[CLI_FLAG_OUTPUT].text, images, stdout_is_pipe(), err);
     if (!code) code = cli_output_check(&d->output, err);
     if (!code && flag[CLI_FLAG_PREVIEW].given) code = cli_check_writable(flag[CLI_FLAG_PREVIEW].text, err);
+    if (!code) code = cli_sheet_begin(&d->sheet, d->args, images, err);
     if (!code) cli_progress_init(&d->progress, d->log, images);
     d->began = cli_clock();
     return code;
 }
 
-/* ---- meanwhile ---------------------------------------------------------------------------------------------------- */
+/* ---- meanwhile --------------------------------------------------------------------------------------------------- */
 
 static void write_preview(cli_drawing *d, const unclip_progress *report) {
     const char *path = d->args->flag[CLI_FLAG_PREVIEW].text;
@@ -61,6 +62,7 @@ static void say_times(cli_log *log, const unclip_image *image, const char *name)
 
 int cli_drawing_image(void *drawing, const unclip_image *image) {
     cli_drawing *d = drawing;
+    if (cli_sheet_add(&d->sheet, image, d->err)) return d->err->code;
     if (d->output.to_stdout) {
         say_times(d->log, image, "standard output");
         return cli_write_image_to_stdout(image, d->err);
@@ -77,7 +79,7 @@ int cli_drawing_image(void *drawing, const unclip_image *image) {
     return code;
 }
 
-/* ---- after -------------------------------------------------------------------------------------------------------- */
+/* ---- after ------------------------------------------------------------------------------------------------------- */
 
 int cli_drawing_end(cli_drawing *d, unclip_status status, const unclip_error *error, cli_error *err) {
     if (status == UNCLIP_OK) {
@@ -85,11 +87,14 @@ int cli_drawing_end(cli_drawing *d, unclip_status status, const unclip_error *er
         getrusage(RUSAGE_SELF, &usage);
         cli_say(d->log, CLI_DEBUG, "%zu picture%s in %.2f s, peak resident memory %ld MiB", d->output.count,
                 d->output.count == 1 ? "" : "s", cli_clock() - d->began, usage.ru_maxrss / 1024);
-        return CLI_OK;
+        return cli_sheet_finish(&d->sheet, err);
     }
     if (cli_signal_received()) return cli_fail(err, 128 + cli_signal_received(), "interrupted");
     if (d->err->code) return d->err->code;
     return cli_fail_status(err, status, error);
 }
 
-void cli_drawing_free(cli_drawing *d) { cli_output_free(&d->output); }
+void cli_drawing_free(cli_drawing *d) {
+    cli_output_free(&d->output);
+    cli_sheet_free(&d->sheet);
+}

@@ -13,6 +13,7 @@
 
 #include "output.h"
 #include "progress.h"
+#include "sheet.h"
 
 typedef struct cli_drawing {
     const cli_args *args;
@@ -20,6 +21,7 @@ typedef struct cli_drawing {
     cli_error *err; /* of a callback that stopped the run; code 0 while none did */
     cli_output output;
     cli_progress progress;
+    cli_sheet sheet;
     bool preview_failed;
     double began;
 } cli_drawing;
@@ -31,7 +33,8 @@ int cli_drawing_begin(cli_drawing *drawing, size_t images, cli_error *err);
 int cli_drawing_progress(void *drawing, const unclip_progress *report);
 int cli_drawing_image(void *drawing, const unclip_image *image);
 
-/* The exit code of a library call that drew: a signal or a callback's own failure comes before the status. */
+/* Writes the contact sheets, and gives the exit code of a library call that drew: a signal or a callback's own failure
+ * comes before the status. */
 int cli_drawing_end(cli_drawing *drawing, unclip_status status, const unclip_error *error, cli_error *err);
 void cli_drawing_free(cli_drawing *drawing);
 

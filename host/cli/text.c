@@ -2,10 +2,13 @@
 #include "text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static int read_stream(FILE *stream, const char *name, size_t limit, char **data, size_t *size, cli_error *err) {
     size_t capacity = 1u << 16, used = 0;
@@ -41,6 +44,38 @@ int cli_read_file(const char *path, size_t limit, char **data, size_t *size, cli
     int code = read_stream(stream, path, limit, data, size, err);
     fclose(stream);
     return code;
+}
+
+static bool write_stream(FILE *stream, const char *data, size_t size) {
+    return fwrite(data, 1, size, stream) == size && fflush(stream) == 0;
+}
+
+/* A new file beside target, with the permissions that one made by open would have. */
+static FILE *open_beside(const char *target, char *name, size_t capacity) {
+    snprintf(name, capacity, "%s.%ld.part", target, (long)getpid());
+    const int file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    FILE *stream = file < 0 ? NULL : fdopen(file, "wb");
+    if (file >= 0 && !stream) close(file);
+    return stream;
+}
+
+int cli_write_file(const char *path, const char *data, size_t size, cli_error *err) {
+    struct stat about;
+    const bool exists = stat(path, &about) == 0, special = exists && !S_ISREG(about.st_mode);
+    char *followed = exists && !special ? realpath(path, NULL) : NULL;
+    const char *target = followed ? followed : path;
+    const size_t capacity = strlen(target) + 32;
+    char *part = malloc(capacity);
+    errno = part ? 0 : ENOMEM;
+    FILE *stream = !part ? NULL : special ? fopen(path, "wb") : open_beside(target, part, capacity);
+    bool written = stream && write_stream(stream, data, size) && (special || fsync(fileno(stream)) == 0);
+    int reason = written ? 0 : errno ? errno : EIO;
+    if (stream && fclose(stream) != 0 && written) reason = errno;
+    if (!reason && !special && rename(part, target) != 0) reason = errno;
+    if (reason && stream && !special) unlink(part);
+    free(part);
+    free(followed);
+    return reason ? cli_fail_write(err, path, reason) : CLI_OK;
 }
 
 /* Length of the UTF-8 sequence at s, 0 when it is not one (overlong forms and surrogates included). */

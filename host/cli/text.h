@@ -11,6 +11,10 @@
  * be freed. A missing file is CLI_NO_INPUT, one that is too large CLI_DATA. */
 int cli_read_file(const char *path, size_t limit, char **data, size_t *size, cli_error *err);
 
+/* Writes a whole file or none: through a temporary one beside it that is forced to the disk and renamed. Pipes and
+ * devices, which cannot be replaced, are written straight. */
+int cli_write_file(const char *path, const char *data, size_t size, cli_error *err);
+
 /* Writes text as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD, so that the line stays JSON. */
 void cli_write_json_string(FILE *stream, const char *text);
 

@@ -117,8 +117,8 @@ Test(degrade, jpeg_equals_the_standards_formulas) {
     }
 }
 
-/* libjpeg rounds samples, colours and coefficients to whole numbers, so its picture is near, not the same: nearer to ours
- * than either is to the picture that both compressed. */
+/* libjpeg rounds samples, colours and coefficients to whole numbers, so its picture is near, not the same: nearer to
+ * ours than either is to the picture that both compressed. */
 Test(degrade, jpeg_loses_what_libjpeg_loses) {
     for (int k = 0; k < QUALITY_COUNT; k++) {
         picture p = open_picture();

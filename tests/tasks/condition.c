@@ -1,5 +1,6 @@
-/* condition.c - the decoder without a prior (paper section 5.1): given embeddings are diffusers' image variations, the other
- * conditions are given embeddings in disguise; and of several candidates of the prior the nearest to the text is kept. */
+/* condition.c - the decoder without a prior (paper section 5.1): given embeddings are diffusers' image variations, the
+ * other conditions are given embeddings in disguise; and of several candidates of the prior the nearest to the text is
+ * kept. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -79,7 +80,8 @@ Test(tasks_condition, the_text_embedding_is_what_embed_says) {
     unclip_embedding_free(&embedding);
 }
 
-/* Guidance moves from the empty caption without an embedding to the caption without one: nowhere when that is empty too. */
+/* Guidance moves from the empty caption without an embedding to the caption without one: nowhere when that is empty
+ * too. */
 Test(tasks_condition, an_empty_caption_alone_is_not_guided) {
     static const char *const none[] = { "" };
     unclip_generate_options a = quick(), b;

@@ -1,5 +1,5 @@
-/* upscale.c - the upsamplers alone: the same picture as the cascade's from the same low-resolution picture, the same bytes
- * in any batch, degradations, and every wrong request refused by name. */
+/* upscale.c - the upsamplers alone: the same picture as the cascade's from the same low-resolution picture, the same
+ * bytes in any batch, degradations, and every wrong request refused by name. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
