@@ -60,6 +60,26 @@ static void read_stage(unclip_stage_options *stage, const json_t *from) {
     stage->respacing = json_string_value(json_object_get(from, "respacing"));
 }
 
+/* The autoregressive prior's settings; pictures of the diffusion prior have none. The bad one's name, or NULL. */
+static const char *read_prior(cli_replay *replay, const json_t *root) {
+    const json_t *prior = json_object_get(root, "prior");
+    if (!prior) return NULL;
+    const char *name = json_string_value(prior);
+    const int index = name ? cli_choice_index(cli_flags[CLI_FLAG_PRIOR].choices, name, strlen(name)) : -1;
+    const json_t *temperature = json_object_get(root, "prior_temperature");
+    const json_t *dot = json_object_get(root, "prior_dot_percentile");
+    const json_t *low = json_array_get(dot, 0), *high = json_array_get(dot, 1);
+    if (index < 0) return "prior";
+    if (!json_is_number(temperature)) return "prior_temperature";
+    if (!json_is_number(low) || !json_is_number(high)) return "prior_dot_percentile";
+    replay->has_prior = true;
+    replay->prior = (unclip_prior)index;
+    replay->prior_temperature = (float)json_number_value(temperature);
+    replay->prior_dot_low = (float)json_number_value(low);
+    replay->prior_dot_high = (float)json_number_value(high);
+    return NULL;
+}
+
 int cli_replay_parse(cli_replay *replay, const char *json, const char *name, cli_error *err) {
     *replay = (cli_replay){ 0 };
     unclip_generate_options defaults;
@@ -89,6 +109,8 @@ int cli_replay_parse(cli_replay *replay, const char *json, const char *name, cli
     replay->has_rng = rng != NULL;
     int rng_index = rng ? cli_choice_index(cli_flags[CLI_FLAG_RNG].choices, rng, strlen(rng)) : 0;
     int type_index = type ? cli_choice_index(cli_flags[CLI_FLAG_TYPE].choices, type, strlen(type)) : 0;
+    const char *bad_prior = read_prior(replay, root);
+    if (bad_prior) bad = bad_prior;
     if (condition_index < 0) bad = "condition";
     if (rng_index < 0) bad = "rng";
     if (type_index < 0) bad = "type";
@@ -187,6 +209,38 @@ static void start_from_replay(unclip_generate_options *options, const cli_replay
     if (replay->prior_candidates) options->prior_candidates = replay->prior_candidates;
     if (replay->has_rng) options->rng = replay->rng;
     options->condition = replay->condition;
+    if (!replay->has_prior) return;
+    options->prior = replay->prior;
+    options->prior_temperature = replay->prior_temperature;
+    options->prior_dot_low = replay->prior_dot_low;
+    options->prior_dot_high = replay->prior_dot_high;
+}
+
+/* "50..100", or "85" for both. */
+static bool read_percentiles(const char *text, float *low, float *high) {
+    char first[32], *end = NULL;
+    const char *dots = strstr(text, "..");
+    const size_t length = dots ? (size_t)(dots - text) : strlen(text);
+    if (length == 0 || length >= sizeof first) return false;
+    memcpy(first, text, length); /* apart, because strtof would take the first dot of 50..100 for its own */
+    first[length] = '\0';
+    *low = *high = strtof(first, &end);
+    if (*end != '\0') return false;
+    if (dots) {
+        *high = strtof(dots + 2, &end);
+        if (end == dots + 2 || *end != '\0') return false;
+    }
+    return *low >= 0 && *low <= *high && *high <= 100;
+}
+
+static int fill_prior(unclip_generate_options *options, const cli_value *flag, cli_error *err) {
+    if (flag[CLI_FLAG_PRIOR].given) options->prior = (unclip_prior)flag[CLI_FLAG_PRIOR].integer;
+    if (flag[CLI_FLAG_PRIOR_TEMPERATURE].given)
+        options->prior_temperature = (float)flag[CLI_FLAG_PRIOR_TEMPERATURE].real;
+    const cli_value *dot = &flag[CLI_FLAG_PRIOR_DOT_PERCENTILE];
+    if (dot->given && !read_percentiles(dot->text, &options->prior_dot_low, &options->prior_dot_high))
+        return cli_fail(err, CLI_USAGE, "--prior-dot-percentile is \"%s\", expected LO or LO..HI, 0 to 100", dot->text);
+    return CLI_OK;
 }
 
 int cli_settings_fill(unclip_generate_options *options, const cli_args *args, const cli_replay *replay,
@@ -212,6 +266,8 @@ int cli_settings_fill(unclip_generate_options *options, const cli_args *args, co
     if (flag[CLI_FLAG_RNG].given) options->rng = (unclip_rng)flag[CLI_FLAG_RNG].integer;
     if (flag[CLI_FLAG_PRIOR_CANDIDATES].given) options->prior_candidates = (int)flag[CLI_FLAG_PRIOR_CANDIDATES].integer;
     if (flag[CLI_FLAG_CONDITION].given) options->condition = (unclip_condition)flag[CLI_FLAG_CONDITION].integer;
+    const int bad_prior = fill_prior(options, flag, err);
+    if (bad_prior) return bad_prior;
     if (flag[CLI_FLAG_PREVIEW].given) options->preview_interval = 5;
     if (flag[CLI_FLAG_PREVIEW_INTERVAL].given) {
         if (!flag[CLI_FLAG_PREVIEW].given) {

@@ -12,6 +12,9 @@ typedef struct cli_replay {
     uint64_t seed;
     unclip_type type;
     int size, prior_candidates;
+    bool has_prior;
+    unclip_prior prior;
+    float prior_temperature, prior_dot_low, prior_dot_high;
     unclip_condition condition;
     bool given_embedding; /* it was drawn from --prior-input, which no picture keeps */
     bool has_rng;

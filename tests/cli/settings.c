@@ -62,7 +62,8 @@ Test(cli_settings, each_flag_reaches_its_option) {
     cr_assert_eq(o.stage[UNCLIP_STAGE_SR1024].sampler, UNCLIP_SAMPLER_DPMPP_2M);
     for (int i = 0; i < UNCLIP_STAGE_COUNT; i++) cr_assert_float_eq(o.stage[i].eta, 0.5, 0);
     o = filled(ARGS("x", "--size=64", "-b", "5", "--batch-size=3", "-s", "9", "--rng=torch-cpu", "--prior-candidates=2",
-                    "--preview=p.png", "--preview-interval=2", "--prior-respacing=10,5"), NULL);
+                    "--preview=p.png", "--preview-interval=2", "--prior-respacing=10,5", "--prior=ar",
+                    "--prior-temperature=0.5", "--prior-dot-percentile=70..95.5"), NULL);
     cr_assert_eq(o.size, 64);
     cr_assert_eq(o.images_per_prompt, 5);
     cr_assert_eq(o.batch_size, 3);
@@ -70,6 +71,43 @@ Test(cli_settings, each_flag_reaches_its_option) {
     cr_assert_eq(o.rng, UNCLIP_RNG_TORCH_CPU);
     cr_assert_eq(o.prior_candidates, 2);
     cr_assert_eq(o.preview_interval, 2);
+    cr_assert_eq(o.prior, UNCLIP_PRIOR_AUTOREGRESSIVE);
+    cr_assert_float_eq(o.prior_temperature, 0.5, 0);
+    cr_assert_float_eq(o.prior_dot_low, 70, 0);
+    cr_assert_float_eq(o.prior_dot_high, 95.5, 0);
+    o = filled(ARGS("x", "--prior-dot-percentile=85"), NULL);
+    cr_assert_eq(o.prior, UNCLIP_PRIOR_DIFFUSION);
+    cr_assert(o.prior_dot_low >= 85 && o.prior_dot_high <= 85, "one percentile stands for both");
+}
+
+Test(cli_settings, percentiles_are_checked) {
+    static const char *const bad[] = { "x", "50..", "..50", "60..50", "-1", "50..101", "50..60x", "nan", "50-60" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char flag[64];
+        unclip_generate_options options;
+        cli_error err = { 0 };
+        snprintf(flag, sizeof flag, "--prior-dot-percentile=%s", bad[i]);
+        cli_args args = ARGS("x", flag);
+        cr_expect_eq(cli_settings_fill(&options, &args, NULL, &err), CLI_USAGE, "\"%s\"", bad[i]);
+        cli_args_free(&args);
+    }
+}
+
+Test(cli_settings, replay_has_the_autoregressive_prior) {
+    cli_replay replay;
+    cli_error err = { 0 };
+    const char *json = "{\"prior\":\"ar\",\"prior_temperature\":0.75,\"prior_dot_percentile\":[60,90]}";
+    cr_assert_eq(cli_replay_parse(&replay, json, "p.png", &err), 0, "%s", err.message);
+    unclip_generate_options o = filled(ARGS("x"), &replay);
+    cr_assert_eq(o.prior, UNCLIP_PRIOR_AUTOREGRESSIVE);
+    cr_assert_float_eq(o.prior_temperature, 0.75, 0);
+    cr_assert_float_eq(o.prior_dot_low, 60, 0);
+    cr_assert_float_eq(o.prior_dot_high, 90, 0);
+    o = filled(ARGS("x", "--prior=diffusion"), &replay);
+    cr_assert_eq(o.prior, UNCLIP_PRIOR_DIFFUSION);
+    cli_replay_free(&replay);
+    cr_assert_eq(cli_replay_parse(&replay, "{\"prior\":\"magic\"}", "p.png", &err), CLI_DATA);
+    cr_assert_eq(cli_replay_parse(&replay, "{\"prior\":\"ar\"}", "p.png", &err), CLI_DATA);
 }
 
 Test(cli_settings, presets_yield_to_flags) {
