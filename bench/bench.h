@@ -55,6 +55,7 @@ unclip_status bench_stages(const bench_options *options, unclip_error *err);
 unclip_status bench_cascade(const bench_options *options, unclip_error *err);
 unclip_status bench_load(const bench_options *options, unclip_error *err);
 unclip_status bench_memory(const bench_options *options, unclip_error *err);
+unclip_status bench_evaluate(const bench_options *options, unclip_error *err);
 unclip_status bench_compare(const bench_options *options, unclip_error *err);
 unclip_status bench_roofline(const bench_options *options, unclip_error *err);
 

@@ -184,12 +184,17 @@ static unclip_status wait_for(bench_session *s, uc_program *program, unclip_erro
     return status;
 }
 
-unclip_status bench_phase_run(bench_session *s, bench_part part, uc_program *program, int phase, double *seconds,
-                              unclip_error *err) {
-    const uc_step *step = part.text ? NULL : &s->request.sampler[part.stage]->steps[0];
+unclip_status bench_step_run(bench_session *s, uc_program *program, int phase, const uc_step *step, double *seconds,
+                             unclip_error *err) {
     const double begin = s->sink.last = bench_now(s->options);
-    unclip_status status = s->backend->run(program, phase, phase ? step : NULL, err);
+    unclip_status status = s->backend->run(program, phase, step, err);
     if (!status) status = wait_for(s, program, err);
     *seconds = bench_now(s->options) - begin;
     return status;
+}
+
+unclip_status bench_phase_run(bench_session *s, bench_part part, uc_program *program, int phase, double *seconds,
+                              unclip_error *err) {
+    const uc_step *step = part.text || !phase ? NULL : &s->request.sampler[part.stage]->steps[0];
+    return bench_step_run(s, program, phase, step, seconds, err);
 }

@@ -56,7 +56,10 @@ unclip_status bench_part_program(bench_session *s, bench_part part, uc_program *
 /* Gives every state something that a real run could have in it. */
 unclip_status bench_part_fill(bench_session *s, bench_part part, uc_program *program, unclip_error *err);
 
-/* Runs a phase and waits for it; *seconds by the options' clock. With a listening sink its times are those of this run. */
+/* Runs a phase and waits for it; *seconds by the options' clock. With a listening sink its times are those of this run.
+ * The second takes the first step of the part's schedule. */
+unclip_status bench_step_run(bench_session *s, uc_program *program, int phase, const uc_step *step, double *seconds,
+                             unclip_error *err);
 unclip_status bench_phase_run(bench_session *s, bench_part part, uc_program *program, int phase, double *seconds,
                               unclip_error *err);
 

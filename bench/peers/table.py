@@ -1,0 +1,85 @@
+"""Tables of bench/README.md from a result file.
+
+    python table.py RESULTS.jsonl
+
+Prints the comparison with other engines (a step of each stage, the picture that those steps make, ratios to the best
+other engine), and the operations that take most of a picture's time with their share of the machine's limit.
+"""
+import collections
+import json
+import sys
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.strip()]
+
+
+def peers_table(rows):
+    rows = [row for row in rows if row["bench"] == "peers"]
+    if not rows:
+        return
+    stages = list(dict.fromkeys(row["stage"] for row in rows))
+    engines = list(dict.fromkeys(row["name"].split(", ")[1] for row in rows))
+    times = {(row["stage"], row["name"].split(", ")[1]): row for row in rows}
+    print("| engine | " + " | ".join(f"{stage}, s a step" for stage in stages) + " | picture, s | memory, GB |")
+    print("|---" * (len(stages) + 3) + "|")
+    for engine in engines:
+        cells, picture, peak = [], 0.0, 0
+        for stage in stages:
+            row = times.get((stage, engine))
+            cells.append(f"{row['p50_s']:.3f}" if row else "-")
+            picture = picture + row["times"] * row["p50_s"] if row else float("nan")
+            peak = max(peak, row["peak_bytes"] if row else 0)
+        text = f"{picture:.1f}" if picture == picture else "-"
+        print(f"| {engine} | " + " | ".join(cells) + f" | {text} | {peak / 1e9:.1f} |")
+    for stage in stages:
+        others = [row for row in rows if row["stage"] == stage and not row["name"].split(", ")[1].startswith("unclip")]
+        for row in rows:
+            if row["stage"] != stage or not row["name"].split(", ")[1].startswith("unclip") or not others:
+                continue
+            same = [other for other in others if other["type"] == row["type"]]
+            best = min(others, key=lambda other: other["p50_s"])
+            text = f"{best['p50_s'] / row['p50_s']:.2f} x {best['name'].split(', ')[1]}"
+            if same:
+                near = min(same, key=lambda other: other["p50_s"])
+                text += f", {near['p50_s'] / row['p50_s']:.2f} x the best in {row['type']}"
+            print(f"\n{row['name']}: {text}", end="")
+    print()
+
+
+def dearest(rows, precision, count=10):
+    rows = [row for row in rows if row["bench"] == "ops" and row.get("part") == "plan" and row["type"] == precision]
+    if not rows:
+        return
+    total = sum(row["p50_s"] * row["times"] for row in rows)
+    by_op = collections.Counter()
+    for row in rows:
+        by_op[row["op"]] += row["p50_s"] * row["times"] / total
+    print(f"\n{precision}: {total:.1f} s a picture; " + ", ".join(f"{op} {100 * part:.1f} %" for op, part in
+                                                                 by_op.most_common(6)) + "\n")
+    print("| operation | part of the time | ms | times | GFLOP/s | share of limit |\n|---|---|---|---|---|---|")
+    for row in sorted(rows, key=lambda row: -row["p50_s"] * row["times"])[:count]:
+        print(f"| {row['name']} | {100 * row['p50_s'] * row['times'] / total:.1f} % | {1e3 * row['p50_s']:.2f} | "
+              f"{row['times']:g} | {row.get('flops_per_second', 0) / 1e9:.0f} | {100 * row.get('share', 0):.0f} % "
+              f"({row.get('bound', '')}) |")
+
+
+def pictures(rows):
+    rows = [row for row in rows if row["bench"] == "cascade"]
+    if rows:
+        print("\n| picture | min s | p50 s | p95 s |\n|---|---|---|---|")
+    for row in rows:
+        print(f"| {row['name']} ({row['type']}) | {row['min_s']:.3f} | {row['p50_s']:.3f} | {row['p95_s']:.3f} |")
+
+
+def main():
+    rows = read(sys.argv[1])
+    peers_table(rows)
+    pictures(rows)
+    for precision in ("f32", "bf16"):
+        dearest(rows, precision)
+
+
+if __name__ == "__main__":
+    main()
