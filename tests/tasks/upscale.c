@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/engine.h"
 #include "support/pictures.h"
 
 #define TINY_A UC_TEST_DATA "/goldens/models/tiny-a" /* 16 -> 64 */
@@ -199,6 +200,15 @@ Test(tasks_upscale, wrong_requests_are_refused_by_name) {
     }
     unclip_error err = { 0 };
     cr_expect_eq(unclip_upscale(NULL, NULL, &err), UNCLIP_ERR_ARGUMENT);
+    unclip_upscale_options o = quick(WIDE);
+    engine->loaded->model.sr1024_params = NULL;
+    o.size = 192;
+    cr_expect_eq(unclip_upscale(engine, &o, &err), UNCLIP_ERR_ARGUMENT);
+    cr_expect(strstr(err.message, "this model draws 48"), "%s", err.message);
+    engine->loaded->model.sr256_params = NULL;
+    cr_expect_eq(unclip_upscale(engine, &o, &err), UNCLIP_ERR_UNSUPPORTED);
+    cr_expect(strstr(err.message, "cannot upscale: it has no super_res_first"), "%s", err.message);
+    release(&o);
     unclip_engine_close(engine);
 }
 
