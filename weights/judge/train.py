@@ -40,14 +40,15 @@ def main():
     device = training.prepare(args)
     pictures = Pictures(args.out / "data", "train*", args.seed)
     test = Pictures(args.out / "data", "test")
-    judge = Judge().to(device)
+    judge = Judge().to(device, memory_format=torch.channels_last)
     run = training.Run("judge", args, judge, MuonWithAdam(judge, RATE, decay=0.05), average_decay=0.995)
 
     def loss(step, share):
         index = pictures.draw(BATCH)
         labels = pictures.labels[index].to(device)
         with torch.autocast(args.device, torch.bfloat16):
-            scores = judge(roughened(pictures.pixels(index).to(device)))
+            given = roughened(pictures.pixels(index).to(device))
+            scores = judge(given.contiguous(memory_format=torch.channels_last))
         total = sum(F.cross_entropy(score.float(), labels[:, k] % classes)
                     for k, (score, classes) in enumerate(zip(scores, LABEL_CLASSES)))
         return total, {"loss": total}
