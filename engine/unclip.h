@@ -310,8 +310,8 @@ typedef struct unclip_invert_options {
     size_t struct_size;
     int steps;            /* of the inversion, 2 to 1000; default 100 */
     float guidance;       /* default 1, none: the accurate choice */
-    int refinements;      /* extra looks of the network at each step, 0 to 100, each making reconstruction more exact;
-                             default 1 */
+    int refinements;      /* extra looks of the network at each step, 0 to 100, which bring reconstruction closer when
+                             the steps are many; default 2 */
     int embed_only;       /* non-zero: z_i alone, which costs one run of the image encoder */
     const char *prompt;   /* the decoder's caption, or NULL for none */
     unclip_progress_fn on_progress; /* may be NULL; the stage is the decoder */
@@ -455,6 +455,31 @@ typedef struct unclip_label {
 UNCLIP_API unclip_status unclip_classify_image(unclip_engine *engine, const uint8_t *png, size_t size,
                                                unclip_label *labels, size_t label_count, double *logit_scale,
                                                unclip_error *err);
+
+/* ---- evaluation -------------------------------------------------------------------------------------------------- */
+
+/* What a prior draws from captions, held against the embeddings of their pictures. Means over the draws; deviations are
+ * those of single draws. */
+typedef struct unclip_prior_statistics {
+    size_t struct_size;
+    size_t draws;
+    double loss;             /* diffusion: the paper's L_prior, the mean squared error of the denoised embedding in the
+                                prior's normalised units, over the timesteps of its schedule; autoregressive: the
+                                cross-entropy of the true components in nats. Both without guidance */
+    double mse;              /* of the drawn embedding to the true one, per number */
+    double cosine, cosine_deviation; /* of the drawn to the true one */
+    double dot, dot_deviation;       /* of the drawn one with the text embedding: what --prior-candidates compares */
+    double true_dot, true_dot_deviation;
+    double text_cosine, true_text_cosine;
+    double length, true_length;      /* Euclidean */
+    double seconds;          /* of drawing alone, in all */
+} unclip_prior_statistics;
+
+/* embeddings: [prompt_count, dim], of the picture of each prompt (unclip_embed_image). Of the options the prompts, their
+ * number of images, batch, seed, and everything about the prior are read. */
+UNCLIP_API unclip_status unclip_eval_prior(unclip_engine *engine, const unclip_generate_options *options,
+                                           const float *embeddings, size_t dim, unclip_prior_statistics *statistics,
+                                           unclip_error *err);
 
 /* ---- description ------------------------------------------------------------------------------------------------- */
 

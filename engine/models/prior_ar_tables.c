@@ -54,20 +54,25 @@ unclip_status uc_prior_ar_tables_of(uc_prior_ar_tables *t, const uc_prior_ar_con
     return status;
 }
 
+/* How many of the rising numbers are at or below value. */
+static int32_t bucket_of(const float *boundaries, int64_t count, double value) {
+    int64_t low = 0, high = count;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if ((double)boundaries[middle] <= value) low = middle + 1;
+        else high = middle;
+    }
+    return (int32_t)low;
+}
+
 void uc_prior_ar_tokens(const uc_prior_ar_tables *t, const uc_prior_ar_config *c, const float *embedding,
                         int32_t *tokens) {
     for (int64_t k = 0; k < c->components; k++) {
-        const float *component = t->components + k * c->embedding_dim, *edge = t->boundaries + k * (c->buckets - 1);
+        const float *component = t->components + k * c->embedding_dim;
         double value = 0;
         for (int64_t i = 0; i < c->embedding_dim; i++)
             value += ((double)embedding[i] - (double)t->mean[i]) * (double)component[i];
-        int64_t low = 0, high = c->buckets - 1; /* how many boundaries are at or below the value */
-        while (low < high) {
-            const int64_t middle = low + (high - low) / 2;
-            if ((double)edge[middle] <= value) low = middle + 1;
-            else high = middle;
-        }
-        tokens[k] = (int32_t)low;
+        tokens[k] = bucket_of(t->boundaries + k * (c->buckets - 1), c->buckets - 1, value);
     }
 }
 
@@ -85,6 +90,10 @@ void uc_prior_ar_embedding(const uc_prior_ar_tables *t, const uc_prior_ar_config
 int32_t uc_prior_ar_dot_id(const uc_prior_ar_config *c, double percentile) {
     const int64_t bucket = (int64_t)(percentile / 100 * (double)c->dot_buckets), last = c->dot_buckets - 1;
     return (int32_t)(c->buckets + (bucket < 0 ? 0 : bucket > last ? last : bucket));
+}
+
+int32_t uc_prior_ar_dot_id_of(const uc_prior_ar_tables *t, const uc_prior_ar_config *c, double dot) {
+    return (int32_t)c->buckets + bucket_of(t->dot_boundaries, c->dot_buckets - 1, dot);
 }
 
 int32_t uc_prior_ar_no_text_id(const uc_prior_ar_config *c) { return (int32_t)(c->buckets + c->dot_buckets); }

@@ -30,6 +30,7 @@ void uc_prior_ar_embedding(const uc_prior_ar_tables *tables, const uc_prior_ar_c
 
 /* Rows of the token embedding: the buckets, then the dot products', then "no text". percentile: 0 to 100. */
 int32_t uc_prior_ar_dot_id(const uc_prior_ar_config *c, double percentile);
+int32_t uc_prior_ar_dot_id_of(const uc_prior_ar_tables *tables, const uc_prior_ar_config *c, double dot);
 int32_t uc_prior_ar_no_text_id(const uc_prior_ar_config *c);
 
 #endif

@@ -1,6 +1,7 @@
 /* prior_ar_run.c - see prior_ar_run.h. Each token comes back to the host as it is drawn: the host knows the buckets. */
 #include "prior_ar_run.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,9 @@
 typedef struct running {
     uc_cascade *cascade;
     const uc_prior_ar_config *config;
+    int candidates;   /* rows of an image */
     int64_t rows;
-    bool guided;
+    bool guided, logits;
     uc_program *program;
     int64_t *seeds;   /* [rows] */
     int32_t *newest;  /* [rows]: the component that was just drawn */
@@ -58,7 +60,7 @@ static unclip_status upload_text(const running *r, unclip_error *err) {
     int64_t *prompt = malloc((size_t)r->rows * sizeof *prompt);
     if (!prompt) return uc_fail_memory(err, (size_t)r->rows * sizeof *prompt, "prompt rows");
     for (int64_t i = 0; i < r->rows; i++)
-        prompt[i] = (int64_t)uc_prompt_of(c, (size_t)(i / c->request->candidates));
+        prompt[i] = (int64_t)uc_prompt_of(c, (size_t)(i / r->candidates));
     const uc_text_rows rows = { .text_row = prompt, .count = r->rows, .empty_row = c->text->rows - 1,
                                 .guided = r->guided, .bias_state = "mask_bias", .extra_after = 2 };
     const unclip_status status = uc_text_features_upload(c->text, c->session->backend, r->program, &rows, err);
@@ -91,8 +93,7 @@ static unclip_status upload_inputs(const running *r, unclip_error *err) {
     unclip_status status = upload(r, "window_bias", bias, err);
     free(bias);
     if (!status) status = upload(r, "seeds", r->seeds, err);
-    if (!status) status = upload_text(r, err);
-    return status ? status : upload_dots(r, err);
+    return status ? status : upload_text(r, err);
 }
 
 static unclip_status report(const running *r, int64_t done, unclip_error *err) {
@@ -151,10 +152,9 @@ static unclip_status prepare(running *r, unclip_error *err) {
     r->tokens = malloc(tokens * sizeof *r->tokens);
     if (!r->seeds || !r->newest || !r->tokens)
         return uc_fail_memory(err, tokens * sizeof *r->tokens, "tokens of the prior");
-    const int candidates = c->request->candidates;
     for (int64_t i = 0; i < r->rows; i++)
-        r->seeds[i] = uc_candidate_seed(uc_seed_of(c, (size_t)(i / candidates)), (int)(i % candidates));
-    const uc_prior_ar_shape shape = { .rows = r->rows, .guided = r->guided };
+        r->seeds[i] = uc_candidate_seed(uc_seed_of(c, (size_t)(i / r->candidates)), (int)(i % r->candidates));
+    const uc_prior_ar_shape shape = { .rows = r->rows, .guided = r->guided, .logits = r->logits };
     uc_backend *b = c->session->backend;
     const unclip_status status = uc_program_new(b, uc_prior_ar_graph(c->session, &shape), &r->program, err);
     if (!status)
@@ -163,19 +163,90 @@ static unclip_status prepare(running *r, unclip_error *err) {
     return status;
 }
 
+static void release(running *r) {
+    uc_backend *b = r->cascade->session->backend;
+    if (r->program) b->release(b, r->program);
+    free(r->seeds);
+    free(r->newest);
+    free(r->tokens);
+}
+
 unclip_status uc_prior_ar_run(uc_cascade *cascade, float *out, unclip_error *err) {
     const double begin = uc_seconds_now();
     running r = { .cascade = cascade, .config = &cascade->session->model->prior_ar,
+                  .candidates = cascade->request->candidates,
                   .rows = (int64_t)cascade->count * cascade->request->candidates,
                   .guided = uc_guided(cascade->request, UNCLIP_STAGE_PRIOR) };
     unclip_status status = prepare(&r, err);
     if (!status) status = upload_inputs(&r, err);
+    if (!status) status = upload_dots(&r, err);
     if (!status) status = draw_tokens(&r, err);
     if (!status) status = finish(&r, out, err);
-    if (r.program) cascade->session->backend->release(cascade->session->backend, r.program);
-    free(r.seeds);
-    free(r.newest);
-    free(r.tokens);
+    release(&r);
     cascade->seconds[UNCLIP_STAGE_PRIOR] = uc_seconds_now() - begin;
+    return status;
+}
+
+/* ---- the cross-entropy of what is known -------------------------------------------------------------------------- */
+
+/* The tokens of true embeddings, and their dot products with the text. */
+static unclip_status upload_truth(const running *r, const float *embeddings, unclip_error *err) {
+    const uc_cascade *c = r->cascade;
+    const int64_t dim = r->config->embedding_dim;
+    uc_prior_ar_tables tables;
+    unclip_status status = uc_prior_ar_tables_of(&tables, r->config, c->session->model->prior_ar_params, err);
+    for (int64_t i = 0; i < r->rows && !status; i++) {
+        const float *z = embeddings + i * dim;
+        const float *text = c->text->embeds + (int64_t)uc_prompt_of(c, (size_t)i) * c->text->projection;
+        double dot = 0;
+        for (int64_t k = 0; k < dim; k++) dot += (double)z[k] * (double)text[k];
+        uc_prior_ar_tokens(&tables, r->config, z, r->tokens + i * r->config->components);
+        r->newest[i] = uc_prior_ar_dot_id_of(&tables, r->config, dot);
+    }
+    return status ? status : upload(r, "dot", r->newest, err);
+}
+
+static double nats_of(const float *logits, int64_t count, int32_t token) {
+    double most = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < count; i++) most = fmax(most, (double)logits[i]);
+    for (int64_t i = 0; i < count; i++) sum += exp((double)logits[i] - most);
+    return log(sum) + most - (double)logits[token];
+}
+
+/* Each component's logits, after which the true token takes the place of the drawn one. */
+static unclip_status sum_nats(const running *r, float *logits, double *sum, unclip_error *err) {
+    uc_backend *b = r->cascade->session->backend;
+    const int64_t components = r->config->components, buckets = r->config->buckets;
+    const uc_val state = uc_graph_state(b->plan(r->program)->graph, "logits");
+    unclip_status status = UNCLIP_OK;
+    for (int64_t k = 0; k < components && !status; k++) {
+        const uc_step step = uc_prior_ar_step(k, UNCLIP_STAGE_PRIOR, 1, 0);
+        status = b->run(r->program, k > 0, &step, err);
+        if (!status) status = b->download(r->program, state, logits, err);
+        for (int64_t i = 0; i < r->rows && !status; i++) {
+            r->newest[i] = r->tokens[i * components + k];
+            const double nats = nats_of(logits + i * buckets, buckets, r->newest[i]);
+            if (!isfinite(nats))
+                status = uc_fail(err, UNCLIP_ERR_NOT_FINITE,
+                                 "the prior produced NaN: its weights or the precision are at fault");
+            *sum += nats / (double)components;
+        }
+        if (!status) status = upload(r, "token", r->newest, err);
+    }
+    return status;
+}
+
+unclip_status uc_prior_ar_cross_entropy(uc_cascade *cascade, const float *embeddings, double *sum, unclip_error *err) {
+    running r = { .cascade = cascade, .config = &cascade->session->model->prior_ar, .candidates = 1,
+                  .rows = (int64_t)cascade->count, .logits = true };
+    const size_t count = cascade->count * (size_t)r.config->buckets;
+    float *logits = malloc(count * sizeof *logits);
+    *sum = 0;
+    unclip_status status = logits ? prepare(&r, err) : uc_fail_memory(err, count * sizeof *logits, "logits");
+    if (!status) status = upload_inputs(&r, err);
+    if (!status) status = upload_truth(&r, embeddings, err);
+    if (!status) status = sum_nats(&r, logits, sum, err);
+    release(&r);
+    free(logits);
     return status;
 }

@@ -21,4 +21,8 @@ double uc_prior_ar_percentile(uint64_t seed, double low, double high);
 /* out [count, embedding_dim]: of each image's candidates the nearest to its text. */
 unclip_status uc_prior_ar_run(uc_cascade *cascade, float *out, unclip_error *err);
 
+/* The cross-entropy of true embeddings [count, embedding_dim] of the launch's images under the prior, each with its own
+ * dot product, unguided: the sum over the images of the mean over the components, in nats. */
+unclip_status uc_prior_ar_cross_entropy(uc_cascade *cascade, const float *embeddings, double *sum, unclip_error *err);
+
 #endif
