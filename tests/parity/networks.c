@@ -66,7 +66,8 @@ static uc_val feed(bed *b, inputs *in, const char *name, uc_shape shape, float *
 
 static uc_val feed_golden(bed *b, inputs *in, const golden_file *g, const char *name) {
     const uc_param *p = golden_get(g, name);
-    return feed(b, in, name, shape_of(p), golden_floats(p));
+    const uc_val state = feed(b, in, name, shape_of(p), golden_floats(p));
+    return b->session.type == UC_F32 ? state : uc_copy(b->g, state, b->session.type);
 }
 
 /* Runs the phases and compares the state "out". */
@@ -79,13 +80,15 @@ static void run_and_compare(bed *b, inputs *in, int phases, const char *what, co
     cr_assert_eq(uc_program_new(b->backend, b->g, &program, &err), UNCLIP_OK, "%s: %s", title, err.message);
     const uc_graph *g = b->backend->plan(program)->graph;
     for (int i = 0; i < in->count; i++) {
-        b->backend->upload(program, uc_graph_state(g, in->item[i].name), in->item[i].data, &err);
+        cr_assert_eq(b->backend->upload(program, uc_graph_state(g, in->item[i].name), in->item[i].data, &err),
+                     UNCLIP_OK, "%s: %s", title, err.message);
         free(in->item[i].data);
     }
     for (int p = 0; p < phases; p++)
         cr_assert_eq(b->backend->run(program, p, &step, &err), UNCLIP_OK, "%s: %s", title, err.message);
     float *got = malloc((size_t)golden_count(want) * sizeof *got);
-    b->backend->download(program, uc_graph_state(g, "out"), got, &err);
+    cr_assert_eq(b->backend->download(program, uc_graph_state(g, "out"), got, &err), UNCLIP_OK, "%s: %s", title,
+                 err.message);
     golden_expect_close(title, got, want, bound_of(b->session.type));
     free(got);
     b->backend->release(b->backend, program);
@@ -136,15 +139,16 @@ static void text_encoder(bed *b, const golden_file *main) {
     const uc_graph *g = b->backend->plan(program)->graph;
     int32_t *data = golden_ints(ids), *ends = malloc((size_t)rows * sizeof *ends);
     for (int64_t i = 0; i < rows; i++) ends[i] = uc_clip_text_end(c, data + i * c->context, c->context);
-    b->backend->upload(program, uc_graph_state(g, "ids"), data, &err);
-    b->backend->upload(program, uc_graph_state(g, "end"), ends, &err);
+    cr_assert_eq(b->backend->upload(program, uc_graph_state(g, "ids"), data, &err), UNCLIP_OK, "%s", err.message);
+    cr_assert_eq(b->backend->upload(program, uc_graph_state(g, "end"), ends, &err), UNCLIP_OK, "%s", err.message);
     cr_assert_eq(b->backend->run(program, 0, NULL, &err), UNCLIP_OK, "%s", err.message);
     const struct { const char *state, *golden; } results[] = { { "embeds", "text_embeds" },
                                                                { "hidden", "last_hidden_state" } };
     for (int i = 0; i < 2; i++) {
         const uc_param *want = golden_get(&text, results[i].golden);
         float *got = malloc((size_t)golden_count(want) * sizeof *got);
-        b->backend->download(program, uc_graph_state(g, results[i].state), got, &err);
+        cr_assert_eq(b->backend->download(program, uc_graph_state(g, results[i].state), got, &err), UNCLIP_OK, "%s",
+                     err.message);
         golden_expect_close(results[i].golden, got, want, bound_of(b->session.type));
         free(got);
     }

@@ -198,3 +198,36 @@ Test(runtime_pictures, device_names) {
         else backend->close(backend);
     }
 }
+
+/* The model that ships, through the public interface: one small picture of few steps, the CPU's within the bounds. */
+static album draw_shipped(const char *device) {
+    const char *prompt = "a red cube on top of a blue sphere";
+    unclip_error err = { 0 };
+    unclip_engine *engine = NULL;
+    unclip_engine_options options;
+    unclip_generate_options o;
+    unclip_engine_options_init(&options);
+    unclip_generate_options_init(&o);
+    options.model_dir = UC_SOURCE_DIR "/weights/solids";
+    options.device = device;
+    options.type = UNCLIP_TYPE_F32;
+    o.prompts = &prompt;
+    o.prompt_count = 1;
+    o.seed = 7;
+    o.size = 64;
+    o.stage[UNCLIP_STAGE_PRIOR].steps = 2;
+    o.stage[UNCLIP_STAGE_DECODER].steps = 3;
+    cr_assert_eq(unclip_engine_open(&engine, &options, &err), UNCLIP_OK, "%s", err.message);
+    const album a = draw_album(engine, &o);
+    unclip_engine_close(engine);
+    return a;
+}
+
+Test(runtime_pictures, of_the_model_that_ships) {
+    const album want = draw_shipped("cpu"), got = draw_shipped("sim:0,seed=4");
+    cr_assert_eq(got.size, want.size);
+    cr_assert_eq(got.size, 64 * 64 * 3);
+    expect_same_bytes("the model that ships", got.rgb, want.rgb, (int64_t)want.size);
+    free(want.rgb);
+    free(got.rgb);
+}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/device.h"
 #include "support/pictures.h"
 
 #define TINY_A UC_TEST_DATA "/goldens/models/tiny-a"
@@ -26,6 +27,7 @@ static unclip_engine *open_with(unclip_engine_options *options) {
     unclip_error err = { 0 };
     unclip_engine *engine = NULL;
     options->model_dir = TINY_A;
+    if (!options->device) options->device = test_device();
     cr_assert_eq(unclip_engine_open(&engine, options, &err), UNCLIP_OK, "%s", err.message);
     return engine;
 }
