@@ -20,7 +20,7 @@ enum { MOST_FRAMES = 100000, MOST_REFINEMENTS = 100 };
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
 void unclip_invert_options_init(unclip_invert_options *options) {
-    *options = (unclip_invert_options){ .struct_size = sizeof *options, .steps = 100, .guidance = 1, .refinements = 1 };
+    *options = (unclip_invert_options){ .struct_size = sizeof *options, .steps = 100, .guidance = 1, .refinements = 2 };
 }
 void unclip_vary_options_init(unclip_vary_options *options) {
     *options = (unclip_vary_options){ .struct_size = sizeof *options };

@@ -128,22 +128,66 @@ static unclip_status run_steps(running *r, unclip_error *err) {
     return status;
 }
 
-/* DDIM inversion: each step, and when asked the rounds that make it the exact inverse of the forward step. Those begin
- * from the sample that the step began with, which goes where the host's noise goes. */
+/* ---- DDIM inversion ---------------------------------------------------------------------------------------------- */
+
+/* A round changes the sample by its share of how far the forward step from it misses the sample before. */
+static double root_mean_square(const float *a, const float *b, int64_t count) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    return sqrt(sum / (double)count);
+}
+
+/* Rounds of the plan's fixed-point iteration. Where the network is too steep for it a round makes matters worse, which
+ * the next one shows: it is taken back, and half as large a share tried. now, best: room for a sample each. */
+static unclip_status refine_sample(running *r, const uc_step *refine, int rounds, float *now, float *best,
+                                   unclip_error *err) {
+    const double enough = 1e-4;
+    const size_t bytes = (size_t)(r->rows * r->sample) * sizeof *now;
+    double share = 1, least = INFINITY;
+    unclip_status status = download(r, "x", now, err);
+    for (int k = 0; k < rounds && !status && least > enough; k++) {
+        uc_step step = *refine;
+        step.c_x = (float)(1 - share * (1 - (double)refine->c_x));
+        step.c_x0 = (float)(share * (double)refine->c_x0);
+        step.sigma = (float)(share * (double)refine->sigma);
+        status = backend_of(r)->run(r->program, 1, &step, err);
+        if (!status) status = download(r, "x", r->buffer, err);
+        const double miss = status ? 0 : root_mean_square(r->buffer, now, r->rows * r->sample) / share;
+        if (miss <= least) {
+            least = miss;
+            memcpy(best, now, bytes);
+            memcpy(now, r->buffer, bytes);
+        } else {
+            share /= 2;
+            memcpy(now, best, bytes);
+            if (!status) status = upload(r, "x", best, err);
+        }
+    }
+    return status;
+}
+
+/* Each step, and when asked the rounds that make it the exact inverse of the forward step; those need the sample that
+ * the step began with, which goes where the host's noise goes. */
 static unclip_status run_inverse_steps(running *r, unclip_error *err) {
     const uc_sampler_plan *plan = r->sampler;
     const int rounds = r->cascade->request->given->refinements;
+    const size_t count = (size_t)(r->rows * r->sample);
+    float *samples = malloc(2 * count * sizeof *samples);
+    if (!samples) return uc_fail_memory(err, 2 * count * sizeof *samples, "the samples of an inversion");
     unclip_status status = report(r, 0, err);
     for (int i = 0; i + 1 < plan->count && !status; i++) {
         if (rounds > 0) status = download(r, "x", r->buffer, err);
         if (!status && rounds > 0) status = upload(r, "noise", r->buffer, err);
         if (!status) status = backend_of(r)->run(r->program, 1, &plan->steps[i], err);
-        for (int k = 0; k < rounds && !status; k++)
-            status = backend_of(r)->run(r->program, 1, &plan->refine[i + 1], err);
+        if (!status && rounds > 0)
+            status = refine_sample(r, &plan->refine[i + 1], rounds, samples, samples + count, err);
         if (!status) status = report(r, i + 2, err);
     }
+    free(samples);
     return status;
 }
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static unclip_status check_finite(const running *r, const float *data, int64_t per_row, unclip_error *err) {
     for (int64_t i = 0; i < r->rows * per_row; i++)
