@@ -403,6 +403,21 @@ UNCLIP_API unclip_status unclip_probe(unclip_engine *engine, const unclip_pair *
 UNCLIP_API unclip_status unclip_pca_fit(const float *embeddings, size_t count, size_t dim, size_t components,
                                         const char *path, unclip_error *err);
 
+/* How well a picture survives being made a pair and drawn again without noise. */
+typedef struct unclip_reconstruction {
+    size_t struct_size;
+    double psnr;   /* in dB, of 8-bit samples, against the original's centred square at the same size; at most 100 */
+    double cosine; /* of the two pictures' embeddings */
+    int size;      /* side of the compared pictures */
+} unclip_reconstruction;
+
+/* png: the bytes of a PNG file. Of `base` the size (0 = the decoder's), the stages, the seed and the caption are read;
+ * the decoder's eta is 0. `invert` may have progress; `base`'s callbacks are not called. */
+UNCLIP_API unclip_status unclip_eval_reconstruction(unclip_engine *engine, const uint8_t *png, size_t size,
+                                                    const unclip_invert_options *invert,
+                                                    const unclip_generate_options *base, unclip_reconstruction *out,
+                                                    unclip_error *err);
+
 /* ---- what it would cost ------------------------------------------------------------------------------------------ */
 
 typedef struct unclip_estimate_stage {
