@@ -84,7 +84,11 @@ def assemble(out, model, dtype, fallback, kind):
     for name, scheduler in sampling.schedulers(kind).items():
         scheduler.save_pretrained(model / name)
     write_json(model / "model_index.json", MODEL_INDEX)
-    write_json(model / "unclip.json", {"name": "solids", "license": "Apache-2.0", "defaults": sampling.DEFAULTS})
+    settings = {"name": "solids", "license": "Apache-2.0", "defaults": sampling.DEFAULTS}
+    if (out / "checkpoints" / "clip.pt").exists():
+        clip = torch.load(out / "checkpoints" / "clip.pt", map_location="cpu")["average"]
+        settings["logit_scale"] = round(float(clip["log_scale"].exp()), 4)
+    write_json(model / "unclip.json", settings)
     (model / "feature_extractor").mkdir(exist_ok=True)
     size = networks.PICTURE
     write_json(model / "feature_extractor" / "preprocessor_config.json", {
