@@ -112,8 +112,8 @@ version() { [[ $("$program" --version) =~ ^unclip-cuda\ [0-9]+\.[0-9]+\.[0-9]+$ 
 check "the version" version
 help() {
     "$program" --help >out 2>err && grep -q -- --prior-steps out && [ ! -s err ] || return 1
-    for word in embed inspect devices generate; do "$program" $word --help >sub && grep -q "unclip-cuda $word" sub || return 1; done
-    ! grep -qE '^  (upscale|batch|serve|convert|bench) ' out
+    for word in vary interp textdiff probe fit-pca upscale embed inspect devices generate; do "$program" $word --help >sub && grep -q "unclip-cuda $word" sub || return 1; done
+    ! grep -qE '^  (batch|serve|convert|bench) ' out
 }
 check "help, without subcommands that are not there yet" help
 completion() { "$program" --completion bash >out && bash -n out && [ -s out ]; }
@@ -247,6 +247,74 @@ stop() { # signal, code
 }
 check "SIGINT leaves no file" stop INT 130
 check "SIGTERM leaves no file" stop TERM 143
+
+# ---- pictures from pictures -----------------------------------------------------------------------------------------
+quick=(--size 64 --invert-steps 3 --invert-refinements 0 -s 3)
+a_picture() { [ -e pa.png ] || draw -p "a cube" -s 3 -o pa.png; }
+two_pictures() { a_picture && { [ -e pb.png ] || draw -p "a red ball" -s 4 -o pb.png; }; }
+pair_files() {
+    two_pictures && for k in a b; do
+        [ -e p$k.safetensors ] || "$program" vary -q "${quick[@]}" p$k.png --eta 0 --keep-pair p$k.safetensors -o p$k-again.png >out 2>err || return 1
+    done
+}
+# The settings in two PNG files may differ while their pixels do not.
+pixels() { tail -c "+$(grep -abo IDAT "$1" | head -1 | cut -d: -f1)" "$1"; }
+same_pixels() { cmp -s <(pixels "$1") <(pixels "$2"); }
+vary() {
+    a_picture && mkdir -p va && "$program" vary -q "${quick[@]}" pa.png -b 3 -o va/ >out 2>err && only_files va "0000.png 0001.png 0002.png " &&
+        is_png va/0000.png && ! same_pixels va/0000.png va/0001.png && [ "$(wc -l <out)" -eq 3 ] && "$program" inspect va/0002.png | grep -q '"task":"vary"'
+}
+check "vary draws variations" vary
+kept_pair() {
+    pair_files && "$program" vary -q "${quick[@]}" pa.safetensors --eta 0 -o kept.png >out 2>err && cmp -s kept.png pa-again.png &&
+        "$program" vary -q --size 64 -s 9 pa.safetensors --eta 0 -o kept.png >out 2>err && same_pixels kept.png pa-again.png
+}
+check "a kept pair stands for its picture; without noise the seed does not matter" kept_pair
+vary_from_noise() {
+    a_picture && "$program" vary -q --size 64 --steps 2 --from-noise -s 3 pa.png -o n1.png >out 2>err &&
+        "$program" vary -q --size 64 --steps 2 --from-noise -s 4 pa.png -o n2.png >out 2>err && ! same_pixels n1.png n2.png
+}
+check "vary --from-noise" vary_from_noise
+interp() {
+    pair_files && mkdir -p ia && "$program" interp -q --size 64 -s 3 --frames 3 pa.safetensors pb.safetensors -o ia/ >out 2>err &&
+        only_files ia "0000.png 0001.png 0002.png " && same_pixels ia/0000.png pa-again.png && same_pixels ia/0002.png pb-again.png &&
+        ! same_pixels ia/0001.png ia/0000.png
+}
+check "the ends of interp are the reconstructions" interp
+interp_fixed() {
+    two_pictures && mkdir -p ib && "$program" interp -q --size 64 --steps 2 -s 3 --frames 2 --noise fixed pa.png pb.png -o ib/ >out 2>err &&
+        only_files ib "0000.png 0001.png " && ! same_pixels ib/0000.png ib/0001.png
+}
+check "interp --noise fixed" interp_fixed
+textdiff() {
+    pair_files && mkdir -p td && "$program" textdiff -q --size 64 -s 3 --frames 2 --from "a cube" --to "a blue cube" pa.safetensors -o td/ >out 2>err &&
+        only_files td "0000.png 0001.png " && same_pixels td/0000.png pa-again.png && ! same_pixels td/0001.png td/0000.png
+}
+check "textdiff begins at the reconstruction" textdiff
+probe() {
+    pair_files && "$program" embed -i pa.png -i pb.png >e.jsonl 2>err && "$program" embed -i one.png >>e.jsonl 2>>err &&
+        "$program" fit-pca pa.png pb.safetensors e.jsonl --components 2 -o pca.safetensors >out 2>err && [ "$(cat out)" = pca.safetensors ] &&
+        mkdir -p pr && "$program" probe -q --size 64 --steps 2 -s 3 --components 1,2 --pca pca.safetensors pa.png -o pr/ >out 2>err &&
+        only_files pr "0000.png 0001.png " && "$program" inspect pr/0001.png | grep -q '"components":2'
+}
+one_pixel() { printf 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC' | base64 -d >one.png; }
+check "one pixel" one_pixel
+check "fit-pca and probe" probe
+one_pixel_varied() { one_pixel && "$program" vary -q "${quick[@]}" one.png -o o1.png >out 2>err && is_png o1.png; }
+check "vary of one pixel" one_pixel_varied
+cut_pair() { pair_files && head -c 500 pa.safetensors >cut.safetensors; }
+wanted "a pair file" && cut_pair
+refuse "a pair file that is cut off" 65 "cut.safetensors" vary cut.safetensors -o no.png
+refuse "a pair file that is not there" 66 "no-such.safetensors" vary no-such.safetensors -o no.png
+refuse "a missing picture to vary" 66 "no-such.png" vary no-such.png -o no.png
+refuse "not a PNG to vary" 65 "text.png" vary text.png -o no.png
+refuse "vary without a picture" 64 "takes one picture or pair file, not 0" vary
+refuse "interp with one picture" 64 "takes 2 to 1000 pictures or pair files, not 1" interp one.png
+refuse "textdiff without a text to go to" 64 "--from TEXT --to TEXT" textdiff one.png
+refuse "two captions for the decoder" 64 "one caption" vary one.png -p a -p b
+refuse "components that are no numbers" 64 "--components" probe one.png --components 5,x
+refuse "a folder for the pair that is not there" 73 "none" vary one.png --keep-pair none/p.safetensors -o no.png
+refuse "a share beyond the text" 64 "--theta-max" textdiff one.png --to x --theta-max 1.5
 
 # ---- the other subcommands ------------------------------------------------------------------------------------------
 estimate() { "$program" --estimate --steps 5 >out 2>err && grep -qE '^decoder +5 +[0-9]+ +[0-9]+' out && grep -q '^all' out; }
