@@ -26,6 +26,7 @@ const cli_command cli_commands[] = {
     { CLI_FIT_PCA, "fit-pca", "FILE...", "find the principal components of pictures or embeddings, for probe" },
     { CLI_UPSCALE, "upscale", "IMAGE", "enlarge a picture by the upsamplers alone" },
     { CLI_EMBED, "embed", "[TEXT...]", "print CLIP embeddings of texts and pictures as JSON lines" },
+    { CLI_EVAL, "eval", "KIND", "measure a model: prior, what its priors draw from captions against their pictures" },
     { CLI_INSPECT, "inspect", "[DIR|PNG]", "describe a model directory, or the settings stored in a picture, as JSON" },
     { CLI_DEVICES, "devices", "", "list the devices that can be used, as JSON" },
 };
@@ -275,6 +276,10 @@ static int parse_operand(cli_args *args, const char *word, cli_error *err) {
     if (args->command == CLI_INSPECT) {
         if (args->operands.count)
             return cli_fail(err, CLI_USAGE, "inspect takes one path; \"%.80s\" is too many", word);
+        return append(&args->operands, word, err);
+    }
+    if (args->command == CLI_EVAL) {
+        if (args->operands.count) return cli_fail(err, CLI_USAGE, "eval takes one word; \"%.80s\" is too many", word);
         return append(&args->operands, word, err);
     }
     const int picture_commands = CLI_UPSCALE | CLI_VARY | CLI_INTERP | CLI_TEXTDIFF | CLI_PROBE | CLI_FIT_PCA;

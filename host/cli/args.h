@@ -12,7 +12,7 @@
 #include "exit.h"
 
 enum { CLI_GENERATE = 1, CLI_EMBED = 2, CLI_INSPECT = 4, CLI_DEVICES = 8, CLI_UPSCALE = 16,
-       CLI_VARY = 32, CLI_INTERP = 64, CLI_TEXTDIFF = 128, CLI_PROBE = 256, CLI_FIT_PCA = 512 };
+       CLI_VARY = 32, CLI_INTERP = 64, CLI_TEXTDIFF = 128, CLI_PROBE = 256, CLI_FIT_PCA = 512, CLI_EVAL = 1024 };
 
 typedef struct cli_command {
     int id;

@@ -1,0 +1,11 @@
+/* eval.h - the kinds of `unclip-cuda eval KIND`: what is measured about a model. One file each. */
+#ifndef CLI_EVAL_H
+#define CLI_EVAL_H
+
+#include "args.h"
+#include "log.h"
+
+/* Priors over captions and their pictures. */
+int cli_eval_prior(const cli_args *args, cli_log *log, cli_error *err);
+
+#endif
