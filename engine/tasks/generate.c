@@ -83,20 +83,52 @@ static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
     return status;
 }
 
+static unclip_status launch(const uc_session *session, const uc_request *request, const uc_text_features *text,
+                            size_t first, size_t count, unclip_error *err) {
+    uc_cascade cascade = { .session = session, .request = request, .first = first, .count = count, .text = text };
+    uc_noise_source_init(&cascade.noise, request->options->rng, uc_seed_of(&cascade, 0));
+    cascade.noise.one_row = request->given && request->given->one_seed;
+    return run_cascade(&cascade, err);
+}
+
+/* Whether a launch that ran out of memory may be tried with half as many images, which are then the same images. PyTorch's
+ * generator draws for a batch, so that with it they would be others. */
+static bool may_halve(const uc_request *request, size_t count) {
+    return count > 1 && request->options->rng == UNCLIP_RNG_PHILOX;
+}
+
+/* Launch after launch. Images are handed out when a launch is complete, so that one that failed has given none. */
+static unclip_status launches(const uc_session *session, const uc_request *request, const uc_text_features *text,
+                              unclip_error *err) {
+    size_t batch = request->batch, count;
+    for (size_t first = 0; first < request->images; first += count) {
+        unclip_error failure = { 0 };
+        count = request->images - first < batch ? request->images - first : batch;
+        unclip_status status = launch(session, request, text, first, count, &failure);
+        while (status == UNCLIP_ERR_MEMORY && may_halve(request, count)) {
+            batch = count / 2;
+            uc_log(session, UNCLIP_LOG_WARNING, "%zu images at once do not fit, going on with %zu: %s", count, batch,
+                   failure.message);
+            count = batch;
+            failure = (unclip_error){ 0 };
+            status = launch(session, request, text, first, count, &failure);
+        }
+        if (status) {
+            if (err) *err = failure;
+            if (status != UNCLIP_ERR_MEMORY) return status;
+            return uc_fail_prefix(err, status, "%zu image%s at once", count, count > 1 ? "s" : "");
+        }
+    }
+    return UNCLIP_OK;
+}
+
 unclip_status uc_generate(const uc_session *session, const uc_request *request, unclip_error *err) {
     uc_text_features text = { 0 };
     unclip_status status = UNCLIP_OK;
     if (request->first <= UNCLIP_STAGE_DECODER) /* the upsamplers see no text */
         status = uc_text_features_new(&text, session, request->ids, request->used,
                                       (int64_t)request->options->prompt_count + 1, err);
-    if (status) return status;
-    for (size_t first = 0; first < request->images && !status; first += request->batch) {
-        uc_cascade cascade = { .session = session, .request = request, .first = first, .text = &text };
-        cascade.count = request->images - first < request->batch ? request->images - first : request->batch;
-        uc_noise_source_init(&cascade.noise, request->options->rng, uc_seed_of(&cascade, 0));
-        cascade.noise.one_row = request->given && request->given->one_seed;
-        status = run_cascade(&cascade, err);
-    }
+    if (!status) status = launches(session, request, &text, err);
     uc_text_features_free(&text);
     return status;
 }
