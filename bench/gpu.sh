@@ -152,6 +152,8 @@ part_build() {
     # shellcheck disable=SC2046
     step compile 500 cmake --build "$build" -j "$cores" --target $(targets)
     step "an operation on the device" 60 "$bin/unclip-check-ops" --device "$check_device" --op activation --most 1000
+    [ $gpu = 0 ] || step "registers, spills, instructions" 240 env UNCLIP_NVCC_ARCHITECTURES="$(architecture)" \
+        UNCLIP_NVCC_JOBS="$cores" bash tests/nvcc/nvcc.sh . "$build"
     [ $gpu = 0 ] || step "devices" 20 "$bin/unclip-cuda" devices
     [ $gpu = 0 ] || step "the GPU" 20 nvidia-smi
 }

@@ -2,6 +2,7 @@
 # The compile lane: every .cu file of kernels/cuda for every architecture that the installed toolkit knows, without a GPU.
 # Fails on a warning, on a spilled register, on a kernel that outgrows its line in budget.txt, and where a kernel does not
 # contain the instructions that its row claims (instructions.txt; in machine code if cuobjdump is there, else in PTX).
+# UNCLIP_NVCC_ARCHITECTURES="90" takes these alone, UNCLIP_NVCC_JOBS compiles as many files at a time.
 # Usage: nvcc.sh SOURCE_DIR BUILD_DIR [--update]    (--update writes budget.txt anew)
 set -u
 source_dir=$(realpath "${1:?source directory}")
@@ -18,7 +19,7 @@ rm -f ./*.code failed
 version=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
 known=$("$nvcc" --list-gpu-code)
 architectures=()
-for a in 80 86 89 90 100 120; do grep -qx "sm_$a" <<<"$known" && architectures+=("$a"); done
+for a in ${UNCLIP_NVCC_ARCHITECTURES:-80 86 89 90 100 120}; do grep -qx "sm_$a" <<<"$known" && architectures+=("$a"); done
 echo "nvcc $version, architectures ${architectures[*]}"
 
 flags=(-std=c++17 -O3 -Werror all-warnings -Xptxas -v)
@@ -29,7 +30,7 @@ for f in "$source_dir"/kernels/cuda/*.cu; do
     name=$(basename "$f" .cu)
     [ "$name.o" -nt "$f" ] && [ "$name.o" -nt "$newest_header" ] || printf '%s\n' "$f"
 done |
-    xargs -r -P 2 -I{} bash -c 'name=$(basename "$0" .cu); "$@" -c "$0" -o "$name.o" >"$name.txt" 2>&1 ||
+    xargs -r -P "${UNCLIP_NVCC_JOBS:-2}" -I{} bash -c 'name=$(basename "$0" .cu); "$@" -c "$0" -o "$name.o" >"$name.txt" 2>&1 ||
         { echo "FAILED to compile $0"; cat "$name.txt"; touch failed; }' {} "$nvcc" "${flags[@]}"
 if [ -e failed ]; then echo "0 passed, 1 failed, 0 skipped"; exit 1; fi
 
@@ -80,7 +81,7 @@ PATH=$PATH:/usr/local/cuda/bin
 cuobjdump=$(command -v cuobjdump || true)
 command -v nvdisasm >/dev/null || cuobjdump= # which cuobjdump calls
 list_code() {
-    if [ -x "$cuobjdump" ]; then "$cuobjdump" -sass -arch sm_80 "$1.o" | sed -n 's/.*Function : /ENTRY /p; /;/p'
+    if [ -x "$cuobjdump" ]; then "$cuobjdump" -sass -arch "sm_${architectures[0]}" "$1.o" | sed -n 's/.*Function : /ENTRY /p; /;/p'
     else "$nvcc" -std=c++17 -O3 -arch=compute_80 -ptx "$source_dir/kernels/cuda/$1.cu" -o - | sed -n 's/.*\.entry \([^ (]*\).*/ENTRY \1/p; /;/p'
     fi
 }
