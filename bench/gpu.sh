@@ -196,7 +196,7 @@ part_goldens() {
     export UNCLIP_TEST_DEVICE=$device
     step "parity in f32" 200 "$bin/test_parity" --jobs 2 --filter '@(parity_networks/*_cpu|parity_pictures/*|parity_stages/*)'
     step "parity in f16 and bf16" 100 "$bin/test_parity" --jobs 2 --filter 'parity_half/*'
-    step "parity of the model that ships" 150 "$bin/test_parity" --jobs 2 --filter '@(parity_solids|parity_tiny_b)/*'
+    [ $gpu = 0 ] || step "parity of the model that ships" 150 "$bin/test_parity" --jobs 2 --filter '@(parity_solids|parity_tiny_b)/*'
     for type in f32 f16 bf16; do
         for name in tiny-a tiny-b; do step "$name checked in $type" 60 bash -c "checked_picture $name $type"; done
         step "the same bytes in $type" 60 bash -c "same_bytes $type"
