@@ -4,8 +4,11 @@
  *
  * The library thinks in columns: out^T [o, m] = weight^T' x^T, with weight [o, i] seen as a column-major [i, o] matrix that
  * is transposed. Sums are f32, TF32 is never used. The bias is the library's epilogue; without an activation the residual
- * is its C matrix, otherwise both follow in kernels of ours, in place. One algorithm is chosen for the rows of one image
- * and called for each image of a batch. */
+ * is its C matrix, otherwise both follow in kernels of ours, in place.
+ *
+ * One algorithm is chosen for the rows of one image. A batch is one call with that algorithm and as many strided matrices,
+ * which all have the one weight; where the algorithm does not take that, or wants more workspace for it, it is called for
+ * each image. Either way an image's sums are those that it has alone. */
 #include <cublasLt.h>
 #include <stdlib.h>
 
@@ -19,6 +22,9 @@ typedef struct chosen {
     cublasLtMatmulAlgo_t algo;
     size_t workspace;
     bool fused_residual;
+    int64_t batch;        /* that the layouts say */
+    int64_t asked;        /* the batch that was asked about last, 0 = none yet */
+    bool together;        /* ... and whether the algorithm takes it in one call */
 } chosen;
 
 static unclip_status check(cublasStatus_t s, const char *what, unclip_error *err) {
@@ -129,6 +135,47 @@ static unclip_status finish(const chosen *c, const uc_launch *l, uc_cuda_stream 
     return status;
 }
 
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
+
+static unclip_status set_batch(cublasLtMatrixLayout_t layout, int64_t count, int64_t stride, unclip_error *err) {
+    const int32_t batch = (int32_t)count;
+    unclip_status status = check(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch,
+                                                                  sizeof batch), "describing a batch", err);
+    if (!status)
+        status = check(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride,
+                                                        sizeof stride), "describing a batch", err);
+    return status;
+}
+
+/* Numbers from one image's matrix to the next; the weight is that of all. */
+static unclip_status set_layouts(chosen *c, const uc_launch *l, int64_t count, unclip_error *err) {
+    if (c->batch == count) return UNCLIP_OK;
+    const int64_t x = uc_shape_count(l->in[UC_MATMUL_X].shape) / images_of(&l->in[UC_MATMUL_X]);
+    const int64_t out = uc_shape_count(l->out[0].shape) / images_of(&l->out[0]);
+    c->batch = 0; /* none, should this fail */
+    unclip_status status = set_batch(c->weight, count, 0, err);
+    if (!status) status = set_batch(c->x, count, x, err);
+    if (!status) status = set_batch(c->out, count, out, err);
+    if (!status) c->batch = count;
+    return status;
+}
+
+/* Leaves the layouts as the call wants them: for all images, or for one. */
+static unclip_status ask_together(cublasLtHandle_t handle, chosen *c, const uc_launch *l, int64_t images,
+                                  unclip_error *err) {
+    unclip_status status = UNCLIP_OK;
+    if (c->asked != images) {
+        cublasLtMatmulHeuristicResult_t result;
+        status = set_layouts(c, l, images, err);
+        if (status) return status;
+        c->together = cublasLtMatmulAlgoCheck(handle, c->desc, c->weight, c->x, c->out, c->out, &c->algo, &result) ==
+                          CUBLAS_STATUS_SUCCESS &&
+                      result.workspaceSize <= c->workspace;
+        c->asked = images;
+    }
+    return set_layouts(c, l, c->together ? images : 1, err);
+}
+
 static const void *image_at(const uc_view *v, int64_t image) {
     const size_t bytes = (size_t)(uc_shape_count(v->shape) / images_of(v)) * uc_dtype_size(v->dtype);
     return (const char *)v->data + (size_t)image * bytes;
@@ -136,15 +183,16 @@ static const void *image_at(const uc_view *v, int64_t image) {
 
 unclip_status uc_cublaslt_run(void *handle, const uc_cuda_library_op *op, const uc_launch *l, uc_cuda_stream stream,
                               unclip_error *err) {
-    const chosen *c = op->choice;
+    chosen *c = op->choice;
     const float one = 1, beta = c->fused_residual ? 1.0f : 0.0f;
     const uc_view *out = &l->out[0];
     const void *bias = l->in[UC_MATMUL_BIAS].data;
-    unclip_status status = UNCLIP_OK;
-    if (bias)
+    const int64_t images = images_of(out);
+    unclip_status status = ask_together(handle, c, l, images, err);
+    if (!status && bias)
         status = check(cublasLtMatmulDescSetAttribute(c->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
                        "setting the bias", err);
-    for (int64_t n = 0; n < images_of(out) && !status; n++) {
+    for (int64_t n = 0; n < images && !status; n += c->batch) {
         void *to = (void *)(uintptr_t)image_at(out, n);
         const void *add = c->fused_residual ? image_at(&l->in[UC_MATMUL_RESIDUAL], n) : to;
         status = check(cublasLtMatmul(handle, c->desc, &one, l->in[UC_MATMUL_WEIGHT].data, c->weight,
