@@ -14,7 +14,7 @@
 typedef struct prepared_weight {
     const void *data; /* the key: where the file's bytes lie */
     uc_shape shape;
-    float *packed;
+    void *packed;
 } prepared_weight;
 
 typedef struct cpu_backend {
@@ -68,7 +68,7 @@ static bool run_matmul(const uc_launch *l, const void *packed) {
 static bool run_library(const uc_launch *l, const void *op) { return uc_onednn_run(op, l); }
 
 /* The packed form of a weight, made at its first use. */
-static unclip_status packed_weight(cpu_backend *b, const uc_view *weight, const float **packed, unclip_error *err) {
+static unclip_status packed_weight(cpu_backend *b, const uc_view *weight, const void **packed, unclip_error *err) {
     for (size_t i = 0; i < b->weight_count; i++)
         if (b->weights[i].data == weight->data && uc_shape_equal(b->weights[i].shape, weight->shape)) {
             *packed = b->weights[i].packed;
@@ -82,7 +82,7 @@ static unclip_status packed_weight(cpu_backend *b, const uc_view *weight, const 
         b->weight_capacity = capacity;
     }
     prepared_weight *w = &b->weights[b->weight_count];
-    const size_t bytes = uc_cpu_packed_bytes(weight->shape);
+    const size_t bytes = uc_cpu_packed_bytes(weight);
     void *block = NULL;
     if (posix_memalign(&block, UC_ARENA_ALIGN, bytes)) return uc_fail_memory(err, bytes, "a prepared weight");
     *w = (prepared_weight){ .data = weight->data, .shape = weight->shape, .packed = block };
@@ -105,7 +105,7 @@ static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_h
         return kernel->prepared ? UNCLIP_OK
                                 : uc_fail(err, UNCLIP_ERR_MEMORY, "no memory for a weight in oneDNN's order");
     }
-    const float *packed = NULL;
+    const void *packed = NULL;
     const unclip_status status = packed_weight(b, &launch->in[UC_CONV_WEIGHT], &packed, err);
     kernel->run = launch->kind == UC_OP_matmul ? run_matmul : by_winograd(b, launch) ? run_winograd : run_conv2d;
     kernel->prepared = packed;

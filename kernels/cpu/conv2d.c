@@ -18,7 +18,7 @@ enum { BAND_FLOATS = 65536, CONV_PANEL_GROUP = 4, WIDEST = 32 /* lanes of any pa
 
 typedef struct conv {
     const uc_launch *l;
-    const float *packed;
+    const void *packed;
     const float *bias; /* f32, zeros where there is none, up to a whole vector */
     bool plain_f32;    /* result and residual */
     bool in_place;     /* the input needs neither padding nor conversion */
@@ -135,8 +135,7 @@ CONV_TILES(1)
 #undef CONV_TILE
 
 /* One output row of one panel; x is the band's row under the filter's first. */
-static void UC_ISA(conv_row)(const conv *p, const float *x, int64_t at, int64_t channel) {
-    const float *panel = p->packed + channel * p->kh * p->kw * p->c;
+static void UC_ISA(conv_row)(const conv *p, const float *x, const float *panel, int64_t at, int64_t channel) {
     const int nv = uc_panel_vectors(p->o - channel, VL, p->kw * p->c);
 #define CONV_CALL(rows)                \
     (nv == 2 ? UC_ISA(conv_##rows##_2) \
@@ -158,7 +157,7 @@ static void UC_ISA(conv_row)(const conv *p, const float *x, int64_t at, int64_t 
 #undef CONV_CALL
 }
 
-static void UC_ISA(conv2d_run)(const uc_launch *l, const float *packed, float *tmp) {
+static void UC_ISA(conv2d_run)(const uc_launch *l, const void *packed, float *tmp) {
     conv p = UC_ISA(conv_of)(l);
     const uc_view *given = &l->in[UC_CONV_BIAS], *residual = &l->in[UC_CONV_RESIDUAL];
     const int64_t wide = uc_round_up(p.o, WIDEST);
@@ -169,6 +168,7 @@ static void UC_ISA(conv2d_run)(const uc_launch *l, const float *packed, float *t
     p.packed = packed;
     p.bias = bias;
     p.plain_f32 = l->out[0].dtype == UC_F32 && (!residual->data || residual->dtype == UC_F32);
+    const int64_t k = p.kh * p.kw * p.c, room = (int64_t)uc_cpu_panel_floats(&l->in[UC_CONV_WEIGHT]);
     const int64_t bands = uc_ceil_div(p.oh, p.band), group = CONV_PANEL_GROUP * 2 * VL;
     const int64_t groups = uc_ceil_div(p.o, group);
     UC_OMP(parallel for num_threads(uc_threads_for(l, p.batch * p.oh * p.ow * p.o * p.c)) schedule(static))
@@ -176,41 +176,46 @@ static void UC_ISA(conv2d_run)(const uc_launch *l, const float *packed, float *t
         const int64_t n = task / (bands * groups), first = task / groups % bands * p.band;
         const int64_t begin = task % groups * group, end = uc_min64(begin + group, p.o);
         const int64_t last = uc_min64(first + p.band, p.oh);
-        float *copy = tmp + uc_thread() * p.band_rows * p.row;
+        float *own = tmp + uc_thread() * (room + (p.in_place ? 0 : p.band_rows * p.row)), *copy = own + room;
         const float *band = copy;
         if (p.in_place) band = (const float *)l->in[UC_CONV_X].data + (n * p.h + first * p.stride) * p.row;
         else UC_ISA(fill_band)(&p, n, first * p.stride - p.pad, copy);
-        for (int64_t channel = begin; channel < end; channel += 2 * VL)
+        for (int64_t channel = begin; channel < end; channel += 2 * VL) {
+            const int nv = uc_panel_vectors(p.o - channel, VL, p.kw * p.c);
+            const float *panel = row_in(packed, l->in[UC_CONV_WEIGHT].dtype, channel * k, uc_panel_floats(k, VL, nv), own);
             for (int64_t y = first; y < last; y++)
-                UC_ISA(conv_row)(&p, band + (y - first) * p.stride * p.row, (n * p.oh + y) * p.ow * p.o, channel);
+                UC_ISA(conv_row)(&p, band + (y - first) * p.stride * p.row, panel, (n * p.oh + y) * p.ow * p.o, channel);
+        }
     }
 }
 
 static void UC_ISA(conv2d)(const uc_launch *l) {
     const uc_view *weight = &l->in[UC_CONV_WEIGHT];
-    float *packed = l->scratch;
+    void *packed = l->scratch;
     uc_cpu_pack_for(UC_ISA_LANES == 16  ? UC_ISA_AVX512
                     : UC_ISA_LANES == 8 ? UC_ISA_AVX2
                                         : UC_ISA_BASE,
                     packed, weight, l->threads);
-    UC_ISA(conv2d_run)(l, packed, packed + uc_cpu_packed_bytes(weight->shape) / sizeof(float));
+    UC_ISA(conv2d_run)(l, packed, (float *)packed + uc_cpu_packed_bytes(weight) / sizeof(float));
 }
 
 #ifdef UC_ISA_ONCE
 UC_CPU_VARIANTS(conv2d, conv2d)
 
-void uc_cpu_conv2d_packed(const uc_launch *l, const float *packed) {
-    typedef void (*runner)(const uc_launch *, const float *, float *);
+void uc_cpu_conv2d_packed(const uc_launch *l, const void *packed) {
+    typedef void (*runner)(const uc_launch *, const void *, float *);
     static const runner variants[UC_ISA_COUNT] = UC_CPU_VARIANT_LIST(conv2d_run);
     variants[uc_cpu_isa()](l, packed, l->scratch);
 }
 
 size_t uc_cpu_conv2d_packed_scratch(const uc_launch *l) {
     const conv p = UC_ISA(conv_of)(l);
-    return (size_t)(uc_round_up(p.o, WIDEST) + (p.in_place ? 0 : l->threads * p.band_rows * p.row)) * sizeof(float);
+    const int64_t panel = (int64_t)uc_cpu_panel_floats(&l->in[UC_CONV_WEIGHT]);
+    const int64_t own = panel + (p.in_place ? 0 : p.band_rows * p.row);
+    return (size_t)(uc_round_up(p.o, WIDEST) + l->threads * own) * sizeof(float);
 }
 
 size_t uc_cpu_conv2d_scratch(const uc_launch *l) {
-    return uc_cpu_packed_bytes(l->in[UC_CONV_WEIGHT].shape) + uc_cpu_conv2d_packed_scratch(l);
+    return uc_cpu_packed_bytes(&l->in[UC_CONV_WEIGHT]) + uc_cpu_conv2d_packed_scratch(l);
 }
 #endif

@@ -16,7 +16,8 @@ enum { ROW_BLOCK = 48, PANEL_GROUP = 4 };
 
 typedef struct product {
     const uc_launch *l;
-    const float *packed;
+    const void *packed;
+    uc_dtype type; /* of the packed weight */
     int64_t rows, inputs, outputs;
 } product;
 #endif
@@ -65,10 +66,12 @@ MATMUL_TILES(1)
 #undef MATMUL_TILES
 #undef MATMUL_TILE
 
-/* Rows first ... first + count of one panel; x is the first of them as f32. */
-static void UC_ISA(matmul_panel)(const product *p, const float *x, int64_t first, int64_t count, int64_t column) {
-    const float *panel = p->packed + column * p->inputs;
+/* Rows first ... first + count of one panel; x is the first of them as f32, own the thread's room for a panel. */
+static void UC_ISA(matmul_panel)(const product *p, const float *x, float *own, int64_t first, int64_t count,
+                                 int64_t column) {
     const int nv = uc_panel_vectors(p->outputs - column, VL, p->inputs);
+    const float *panel =
+        row_in(p->packed, p->type, column * p->inputs, uc_panel_floats(p->inputs, VL, nv), own);
 #define MATMUL_CALL(rows)                \
     (nv == 2 ? UC_ISA(matmul_##rows##_2) \
      : nv    ? UC_ISA(matmul_##rows##_1) \
@@ -88,49 +91,52 @@ static void UC_ISA(matmul_panel)(const product *p, const float *x, int64_t first
 #undef MATMUL_CALL
 }
 
-/* tmp: ROW_BLOCK rows per thread, used when x is not f32. */
-static void UC_ISA(matmul_run)(const uc_launch *l, const float *packed, float *tmp) {
-    const uc_view *x = &l->in[UC_MATMUL_X];
-    const uc_shape w = l->in[UC_MATMUL_WEIGHT].shape;
-    const product p = { l, packed, uc_shape_count(x->shape) / w.dim[1], w.dim[1], w.dim[0] };
+/* tmp: per thread a panel, used when weights are not f32, and ROW_BLOCK rows, used when x is not. */
+static void UC_ISA(matmul_run)(const uc_launch *l, const void *packed, float *tmp) {
+    const uc_view *x = &l->in[UC_MATMUL_X], *weight = &l->in[UC_MATMUL_WEIGHT];
+    const uc_shape w = weight->shape;
+    const product p = { l, packed, weight->dtype, uc_shape_count(x->shape) / w.dim[1], w.dim[1], w.dim[0] };
+    const int64_t room = (int64_t)uc_cpu_panel_floats(weight);
     const int64_t blocks = uc_ceil_div(p.rows, ROW_BLOCK), group = PANEL_GROUP * 2 * VL;
     const int64_t groups = uc_ceil_div(p.outputs, group);
     UC_OMP(parallel for num_threads(uc_threads_for(l, p.rows * p.inputs * p.outputs / 16)) schedule(static))
     for (int64_t task = 0; task < blocks * groups; task++) {
         const int64_t first = task % blocks * ROW_BLOCK, count = uc_min64(ROW_BLOCK, p.rows - first);
         const int64_t begin = task / blocks * group, end = uc_min64(begin + group, p.outputs);
-        const float *rows =
-            row_in(x->data, x->dtype, first * p.inputs, count * p.inputs, tmp + uc_thread() * ROW_BLOCK * p.inputs);
+        float *own = tmp + uc_thread() * (room + ROW_BLOCK * p.inputs);
+        const float *rows = row_in(x->data, x->dtype, first * p.inputs, count * p.inputs, own + room);
         for (int64_t column = begin; column < end; column += 2 * VL)
-            UC_ISA(matmul_panel)(&p, rows, first, count, column);
+            UC_ISA(matmul_panel)(&p, rows, own, first, count, column);
     }
 }
 
 static void UC_ISA(matmul)(const uc_launch *l) {
     const uc_view *weight = &l->in[UC_MATMUL_WEIGHT];
-    float *packed = l->scratch;
+    void *packed = l->scratch;
     uc_cpu_pack_for(UC_ISA_LANES == 16  ? UC_ISA_AVX512
                     : UC_ISA_LANES == 8 ? UC_ISA_AVX2
                                         : UC_ISA_BASE,
                     packed, weight, l->threads);
-    UC_ISA(matmul_run)(l, packed, packed + uc_cpu_packed_bytes(weight->shape) / sizeof(float));
+    UC_ISA(matmul_run)(l, packed, (float *)packed + uc_cpu_packed_bytes(weight) / sizeof(float));
 }
 
 #ifdef UC_ISA_ONCE
 UC_CPU_VARIANTS(matmul, matmul)
 
-void uc_cpu_matmul_packed(const uc_launch *l, const float *packed) {
-    typedef void (*runner)(const uc_launch *, const float *, float *);
+void uc_cpu_matmul_packed(const uc_launch *l, const void *packed) {
+    typedef void (*runner)(const uc_launch *, const void *, float *);
     static const runner variants[UC_ISA_COUNT] = UC_CPU_VARIANT_LIST(matmul_run);
     variants[uc_cpu_isa()](l, packed, l->scratch);
 }
 
 size_t uc_cpu_matmul_packed_scratch(const uc_launch *l) {
-    if (l->in[UC_MATMUL_X].dtype == UC_F32) return 0;
-    return (size_t)(l->threads * ROW_BLOCK * l->in[UC_MATMUL_WEIGHT].shape.dim[1]) * sizeof(float);
+    const size_t rows = (size_t)(ROW_BLOCK * l->in[UC_MATMUL_WEIGHT].shape.dim[1]);
+    const size_t panel = uc_cpu_panel_floats(&l->in[UC_MATMUL_WEIGHT]);
+    if (l->in[UC_MATMUL_X].dtype == UC_F32 && !panel) return 0;
+    return (size_t)l->threads * (rows + panel) * sizeof(float);
 }
 
 size_t uc_cpu_matmul_scratch(const uc_launch *l) {
-    return uc_cpu_packed_bytes(l->in[UC_MATMUL_WEIGHT].shape) + uc_cpu_matmul_packed_scratch(l);
+    return uc_cpu_packed_bytes(&l->in[UC_MATMUL_WEIGHT]) + uc_cpu_matmul_packed_scratch(l);
 }
 #endif

@@ -39,7 +39,8 @@ enum {
 
 typedef struct winograd {
     const uc_launch *l;
-    const float *packed;
+    const void *packed;
+    uc_dtype type; /* of the packed weight */
     int64_t batch, c, h, w, o;
     int64_t across, down, tiles; /* tiles of a row, of a column, of all images */
     bool at_once;                /* all tiles together, else in blocks that threads do by themselves */
@@ -51,7 +52,7 @@ typedef struct winograd {
 
 static winograd winograd_of(const uc_launch *l, bool in_blocks) {
     const int64_t *x = l->in[UC_CONV_X].shape.dim;
-    winograd p = { .l = l, .batch = x[0], .c = x[1], .h = x[2], .w = x[3], .o = l->out[0].shape.dim[1] };
+    winograd p = { .l = l, .type = l->in[UC_CONV_WEIGHT].dtype, .batch = x[0], .c = x[1], .h = x[2], .w = x[3], .o = l->out[0].shape.dim[1] };
     p.across = uc_ceil_div(p.w, TILE);
     p.down = uc_ceil_div(p.h, TILE);
     p.tiles = p.batch * p.across * p.down;
@@ -114,14 +115,15 @@ UC_SIMD void UC_ISA(to_outputs)(const vf *m, const int step, vf *out) {
     out[3 * step] = vf_set(W_A * W_S) * off_a + vf_set(W_B * W_R) * off_b + m[5 * step];
 }
 
-/* Numbers from ... end of one panel's runs: 9 taps in, 36 places out. size: of a run. */
-static void UC_ISA(transform_weights)(const float *packed, int64_t size, float *u, int64_t place, int64_t from,
-                                      int64_t end) {
+/* Numbers from ... end of one panel's runs: 9 taps in, 36 places out, `place` apart. size: of a run; at: the panel's first
+ * number. */
+static void UC_ISA(transform_weights)(const winograd *p, int64_t at, int64_t size, float *u, int64_t place,
+                                      int64_t from, int64_t end) {
     for (int64_t j = from; j < end; j += VL) {
-        vf half[3 * PATCH], full[PLACES];
-        for (int x = 0; x < 3; x++)
-            UC_ISA(from_taps)(vf_load(packed + x * size + j), vf_load(packed + (3 + x) * size + j),
-                              vf_load(packed + (6 + x) * size + j), 3, half + x);
+        vf tap[9], half[3 * PATCH], full[PLACES];
+        float number[VL];
+        for (int t = 0; t < 9; t++) tap[t] = vf_load(row_in(p->packed, p->type, at + t * size + j, VL, number));
+        for (int x = 0; x < 3; x++) UC_ISA(from_taps)(tap[x], tap[3 + x], tap[6 + x], 3, half + x);
         for (int y = 0; y < PATCH; y++)
             UC_ISA(from_taps)(half[3 * y], half[3 * y + 1], half[3 * y + 2], 1, full + PATCH * y);
         for (int k = 0; k < PLACES; k++) vf_store(u + k * place + j, full[k]);
@@ -247,9 +249,9 @@ static void UC_ISA(weights_piece)(const winograd *p, int64_t piece, int64_t piec
     const int64_t wide = 2 * VL;
     for (int64_t o = first; o < end; o += wide) {
         const int nv = uc_panel_vectors(p->o - o, VL, 3 * p->c);
-        const int64_t size = p->c * (nv ? nv * VL : VL / 2), step = uc_round_up(uc_ceil_div(size, pieces), VL);
+        const int64_t size = uc_panel_floats(p->c, VL, nv), step = uc_round_up(uc_ceil_div(size, pieces), VL);
         const int64_t from = piece * step, until = uc_min64(from + step, size);
-        UC_ISA(transform_weights)(p->packed + o * 9 * p->c, size, p->u + (o - first) * p->c, p->c * p->wide, from, until);
+        UC_ISA(transform_weights)(p, o * 9 * p->c, size, p->u + (o - first) * p->c, p->c * p->wide, from, until);
     }
 }
 
@@ -287,7 +289,7 @@ static void UC_ISA(run_blocks)(const winograd *p, int64_t first, int64_t end) {
     }
 }
 
-static void UC_ISA(winograd_run)(const uc_launch *l, const float *packed, bool in_blocks) {
+static void UC_ISA(winograd_run)(const uc_launch *l, const void *packed, bool in_blocks) {
     winograd p = winograd_of(l, in_blocks);
     const uc_view *bias = &l->in[UC_CONV_BIAS];
     p.packed = packed;
@@ -310,13 +312,13 @@ static void UC_ISA(winograd_run)(const uc_launch *l, const float *packed, bool i
 #undef W_R
 
 #ifdef UC_ISA_ONCE
-void uc_cpu_winograd_for(uc_isa isa, bool in_blocks, const uc_launch *l, const float *packed) {
-    typedef void (*runner)(const uc_launch *, const float *, bool);
+void uc_cpu_winograd_for(uc_isa isa, bool in_blocks, const uc_launch *l, const void *packed) {
+    typedef void (*runner)(const uc_launch *, const void *, bool);
     static const runner variants[UC_ISA_COUNT] = UC_CPU_VARIANT_LIST(winograd_run);
     variants[isa](l, packed, in_blocks);
 }
 
-void uc_cpu_winograd(const uc_launch *l, const float *packed) {
+void uc_cpu_winograd(const uc_launch *l, const void *packed) {
     uc_cpu_winograd_for(uc_cpu_isa(), false, l, packed);
 }
 

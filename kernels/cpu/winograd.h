@@ -11,11 +11,11 @@ bool uc_cpu_winograd_can(const uc_launch *launch);
 bool uc_cpu_winograd_pays(const uc_launch *launch, bool library);
 
 /* packed: the weight in the order of gemm.h. */
-void uc_cpu_winograd(const uc_launch *launch, const float *packed);
+void uc_cpu_winograd(const uc_launch *launch, const void *packed);
 size_t uc_cpu_winograd_scratch(const uc_launch *launch);
 
 /* For tests: with one instruction set, and in blocks though all tiles would fit at once. The same bytes either way. */
-void uc_cpu_winograd_for(uc_isa isa, bool in_blocks, const uc_launch *launch, const float *packed);
+void uc_cpu_winograd_for(uc_isa isa, bool in_blocks, const uc_launch *launch, const void *packed);
 size_t uc_cpu_winograd_blocks_scratch(const uc_launch *launch);
 
 #endif

@@ -28,7 +28,7 @@ static void plain_run(const op_way *way, const uc_launch *l, void *prepared) {
 static void *packed_prepare(const op_way *way, const uc_launch *l, bool *skipped) {
     (void)way, (void)skipped;
     void *packed = NULL;
-    if (posix_memalign(&packed, 64, uc_cpu_packed_bytes(l->in[UC_CONV_WEIGHT].shape))) abort();
+    if (posix_memalign(&packed, 64, uc_cpu_packed_bytes(&l->in[UC_CONV_WEIGHT]))) abort();
     uc_cpu_pack(packed, &l->in[UC_CONV_WEIGHT], 1);
     return packed;
 }
@@ -55,7 +55,7 @@ static void *winograd_prepare(const op_way *way, const uc_launch *l, bool *skipp
     *skipped = !uc_cpu_winograd_can(l);
     if (*skipped) return NULL;
     void *packed = NULL;
-    if (posix_memalign(&packed, 64, uc_cpu_packed_bytes(l->in[UC_CONV_WEIGHT].shape))) abort();
+    if (posix_memalign(&packed, 64, uc_cpu_packed_bytes(&l->in[UC_CONV_WEIGHT]))) abort();
     uc_cpu_pack_for((uc_isa)(way->user & 15), packed, &l->in[UC_CONV_WEIGHT], 1);
     return packed;
 }
