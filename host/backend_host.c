@@ -105,6 +105,19 @@ static unclip_status allocate_side_buffers(uc_program *p, unclip_error *err) {
     return p->rounded ? UNCLIP_OK : uc_fail_memory(err, (size_t)rounded, g->name);
 }
 
+/* Once a weight has been brought into a kernel's own order, the file's pages need not stay in memory beside it. */
+static void give_up_pages(const uc_param *param) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)param->data;
+    uint64_t bytes = uc_dtype_size(param->dtype);
+    for (int d = 0; d < param->rank; d++) bytes *= (uint64_t)param->dim[d];
+    const uintptr_t first = (begin + page - 1) / page * page, end = (begin + (uintptr_t)bytes) / page * page;
+#ifdef MADV_DONTNEED
+    if (param->mapped && end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED);
+#else
+    (void)first, (void)end;
+#endif
+}
+
 static unclip_status build_launches(uc_program *p, unclip_error *err) {
     const uc_graph *g = p->plan->graph;
     for (int32_t i = 0; i < g->op_count; i++) {
@@ -113,6 +126,8 @@ static unclip_status build_launches(uc_program *p, unclip_error *err) {
         l->threads = p->backend->base.options.threads;
         const unclip_status status = p->backend->choose(p->backend, l, &p->kernels[i], err);
         if (status) return uc_fail_prefix(err, status, "%s.%s", g->name, g->ops[i].scope);
+        const uc_param *weight = g->values[g->ops[i].in[UC_CONV_WEIGHT].id].param;
+        if (p->kernels[i].prepared && weight) give_up_pages(weight);
     }
     return p->backend->base.options.mode == UNCLIP_RUN_CHECKED ? allocate_side_buffers(p, err) : UNCLIP_OK;
 }

@@ -267,7 +267,8 @@ static unclip_status fill(const reading *r, uc_safetensors *file) {
         if (e->begin == e->end) continue;
         const uint64_t offset = r->header_size + e->begin;
         item->data = (const char *)file->map + offset;
-        if (offset % uc_dtype_size(e->dtype) == 0) continue;
+        item->mapped = offset % uc_dtype_size(e->dtype) == 0;
+        if (item->mapped) continue;
         const unclip_status status = copy_aligned(r, e, &file->copies[file->count]);
         if (status) return file->count++, status;
         item->data = file->copies[file->count];

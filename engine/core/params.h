@@ -12,6 +12,7 @@ typedef struct uc_param {
     int64_t dim[8];
     const void *data;      /* row-major, aligned to its type at least; lives as long as the set */
     bool used;             /* set when a network asks for it */
+    bool mapped;           /* data lies in a mapped file: its pages may be given up, they come back when read */
 } uc_param;
 
 typedef struct uc_params {
