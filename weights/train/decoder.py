@@ -9,11 +9,10 @@ Leaves: GLIDE's own text transformer (CLIP's text states are projected instead, 
 Differs: the network predicts the clean picture, not the noise: a small network then draws right layouts and colours
 sooner, and the first sampling step starts from a picture instead of from amplified rounding. The squared error is
 weighted by the signal-to-noise ratio, clipped on both sides (min-SNR 5). The first part of the budget runs at 32
-pixels.
+pixels; at 64 the same noise hides less, so that layouts are learned again from more of the high noise.
 
 With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
-trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again, and sees more of
-the high noise, where the layout is decided.
+trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again.
 """
 import numpy as np
 import torch
@@ -30,7 +29,7 @@ from weights.train.optimizer import MuonWithAdam
 BATCH = 32
 LARGEST_WEIGHT = 5.0
 SMALLEST_WEIGHT = 0.3
-HIGH_NOISE_POWER = 1.5     # timesteps of a noise prediction: 1000 * (1 - u ** power)
+HIGH_NOISE_POWER = 2.0     # timesteps at full size, where more noise decides the layout: 1000 * (1 - u ** power)
 BOUND_WEIGHT = 0.1         # the paper's 1 with a loss some ten times larger
 OUTSIDE_WEIGHT = 0.02      # keeps v in -1..1: of the thousand steps only the last few feel it, a respaced run all
 DROP_BOTH, DROP_IMAGE, DROP_TEXT = 0.10, 0.10, 0.15
@@ -95,9 +94,9 @@ class Target:
         if self.kind == "epsilon":
             self.weight = (self.weight / ratio).clamp(max=LARGEST_WEIGHT)
 
-    def timesteps(self, batch):
+    def timesteps(self, batch, small):
         u = torch.rand(batch)
-        if self.kind == "epsilon":
+        if not small:
             u = 1 - u ** HIGH_NOISE_POWER
         return (u * diffusion.STEPS).long().clamp(max=diffusion.STEPS - 1)
 
@@ -134,7 +133,7 @@ def main():
         small = share < args.small_share
         index = pictures.draw(BATCH * 2 if small else BATCH)
         clean = pictures.pixels(index, SMALL_PICTURE if small else networks.PICTURE).to(device)
-        t = target.timesteps(len(index))
+        t = target.timesteps(len(index), small)
         noise = torch.randn_like(clean)
         noisy = diffusion.add_noise(clean, noise, abar[t]).contiguous(memory_format=torch.channels_last)
         with torch.autocast(args.device, torch.bfloat16):
