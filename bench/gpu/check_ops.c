@@ -1,7 +1,7 @@
-/* check_ops.c - every case of every operation of the flow on one device, against the double reference: unclip-check-ops.
- * The same list and the same checks as the tests', in a program that needs no test framework, so that it also runs under
- * compute-sanitizer and on machines with few packages. On CUDA devices the extra cases of the emulator's lanes are
- * included and every row of every table of specialisations must have been run. */
+/* check_ops.c - every case of every operation of the flow on one device, against the double reference:
+ * unclip-check-ops. The same list and the same checks as the tests', in a program that needs no test framework, so
+ * that it also runs under compute-sanitizer and on machines with few packages. On CUDA devices the extra cases of
+ * the emulator's lanes are included and every row of every table of specialisations must have been run. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

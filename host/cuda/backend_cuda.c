@@ -1,9 +1,9 @@
 /* backend_cuda.c - the whole flow on a GPU, or on the simulation of one: plans become programs on a device.
  *
  * A program has one arena. A phase's operations are launched one by one the first time, which also lets libraries and
- * the driver load what they need, and are captured the second time; from then on a phase is one launch. What changes from
- * step to step, the uc_step, is copied into device memory ahead of it. Nothing in run waits for the device except modes
- * checked and timed, and a host that is 16 steps ahead. */
+ * the driver load what they need, and are captured the second time; from then on a phase is one launch. What changes
+ * from step to step, the uc_step, is copied into device memory ahead of it. Nothing in run waits for the device
+ * except modes checked and timed, and a host that is 16 steps ahead. */
 #include "backend_cuda.h"
 
 #include <stdio.h>
@@ -128,7 +128,8 @@ static unclip_status build_launch(uc_program *p, int32_t i, unclip_error *err) {
                                                          owner->param->name, err);
         if (status) return status;
     }
-    return uc_device_check(d, d->rt->op_prepare(d->rt, l, &p->ops[i]), err, "preparing %s", uc_op_info_of(l->kind)->name);
+    return uc_device_check(d, d->rt->op_prepare(d->rt, l, &p->ops[i]), err, "preparing %s",
+                           uc_op_info_of(l->kind)->name);
 }
 
 static unclip_status prepare_parts(uc_program *p, unclip_error *err) {
@@ -201,15 +202,16 @@ static unclip_status send_step(uc_program *p, const uc_step *step, unclip_error 
     unclip_status status = uc_ring_take(d, &d->steps, &slot, err);
     if (status) return status;
     memcpy(slot, step, sizeof *step);
-    status = uc_device_check(d, d->rt->to_device(d->rt, p->step, slot, sizeof *step, d->compute), err, "copying a step");
+    status =
+        uc_device_check(d, d->rt->to_device(d->rt, p->step, slot, sizeof *step, d->compute), err, "copying a step");
     return status ? status : uc_ring_give(d, &d->steps, d->compute, err);
 }
 
 static unclip_status launch(uc_program *p, int32_t i, unclip_error *err) {
     uc_device *d = &p->backend->device;
     const uc_graph *g = p->plan->graph;
-    return uc_device_check(d, d->rt->op_launch(d->rt, p->ops[i], &p->launches[i], d->compute), err, "%s.%s: %s", g->name,
-                           g->ops[i].scope, uc_op_info_of(p->launches[i].kind)->name);
+    return uc_device_check(d, d->rt->op_launch(d->rt, p->ops[i], &p->launches[i], d->compute), err, "%s.%s: %s",
+                           g->name, g->ops[i].scope, uc_op_info_of(p->launches[i].kind)->name);
 }
 
 static unclip_status launch_phase(uc_program *p, int number, unclip_error *err) {
@@ -270,7 +272,8 @@ static unclip_status run_timed(uc_program *p, int number, unclip_error *err) {
     uc_runtime *rt = d->rt;
     const uc_backend_options *o = &p->backend->base.options;
     const int32_t begin = p->plan->phase_begin[number], end = p->plan->phase_begin[number + 1];
-    unclip_status status = uc_device_check(d, rt->event_record(rt, p->marks[begin], d->compute), err, "recording an event");
+    unclip_status status =
+        uc_device_check(d, rt->event_record(rt, p->marks[begin], d->compute), err, "recording an event");
     for (int32_t i = begin; i < end && !status; i++) {
         status = launch(p, i, err);
         if (!status)
@@ -279,7 +282,8 @@ static unclip_status run_timed(uc_program *p, int number, unclip_error *err) {
     if (!status) status = uc_device_check(d, rt->stream_sync(rt, d->compute), err, "waiting for the device");
     for (int32_t i = begin; i < end && !status && o->on_timing; i++) {
         double seconds = 0;
-        status = uc_device_check(d, rt->event_seconds(rt, p->marks[i], p->marks[i + 1], &seconds), err, "reading a time");
+        status =
+            uc_device_check(d, rt->event_seconds(rt, p->marks[i], p->marks[i + 1], &seconds), err, "reading a time");
         if (!status) o->on_timing(o->user, p->plan, i, seconds);
     }
     return status;

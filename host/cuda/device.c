@@ -35,8 +35,8 @@ unclip_status uc_device_check(uc_device *d, int number, unclip_error *err, const
         snprintf(d->why_lost, sizeof d->why_lost, "%.255s", message);
     }
     if (e.kind == UC_DEVICE_LOST)
-        return uc_fail(err, UNCLIP_ERR_DEVICE, "%s: %s; the device is lost and the process must be started anew", d->name,
-                       message);
+        return uc_fail(err, UNCLIP_ERR_DEVICE, "%s: %s; the device is lost and the process must be started anew",
+                       d->name, message);
     return uc_fail(err, status_of(e.kind), "%s: %s", d->name, message);
 }
 
@@ -60,8 +60,8 @@ unclip_status uc_device_alloc(uc_device *d, void **at, size_t bytes, unclip_erro
     uint64_t free_bytes = 0, total = 0;
     if (uc_device_error_of(number).kind != UC_DEVICE_MEMORY || d->rt->memory_info(d->rt, &free_bytes, &total))
         return uc_device_check(d, number, err, "%s: allocating %zu bytes", what, bytes);
-    return uc_fail(err, UNCLIP_ERR_MEMORY, "%s: out of memory: %s needs %zu bytes, %llu of %llu are free", d->name, what,
-                   bytes, (unsigned long long)free_bytes, (unsigned long long)total);
+    return uc_fail(err, UNCLIP_ERR_MEMORY, "%s: out of memory: %s needs %zu bytes, %llu of %llu are free", d->name,
+                   what, bytes, (unsigned long long)free_bytes, (unsigned long long)total);
 }
 
 /* ---- rings ------------------------------------------------------------------------------------------------------- */

@@ -1,12 +1,13 @@
-/* device.h - one device behind the runtime table: its streams, its staging memory, its weights, and what its errors mean
- * to a caller. Every arrow of the flow that runs on a GPU goes through it. */
+/* device.h - one device behind the runtime table: its streams, its staging memory, its weights, and what its errors
+ * mean to a caller. Every arrow of the flow that runs on a GPU goes through it. */
 #ifndef UC_HOST_CUDA_DEVICE_H
 #define UC_HOST_CUDA_DEVICE_H
 
 #include "../../engine/core/backend.h"
 #include "runtime.h"
 
-/* Host memory on its way to a stream, in slots that are used in turn; a slot is free again when its event is reached. */
+/* Host memory on its way to a stream, in slots that are used in turn; a slot is free again when its event is
+ * reached. */
 enum { UC_RING_SLOTS = 16 };
 typedef struct uc_ring {
     char *memory;
@@ -69,7 +70,8 @@ unclip_status uc_device_download(uc_device *d, void *to, const void *from, size_
 uc_weight_form uc_weight_form_of(uc_op_kind kind, int slot, uc_dtype type);
 
 /* Points a view of the file's bytes at the device's copy, which is enqueued on `copies` at the first use. */
-unclip_status uc_device_weight_of(uc_device *d, uc_view *view, uc_weight_form form, const char *name, unclip_error *err);
+unclip_status uc_device_weight_of(uc_device *d, uc_view *view, uc_weight_form form, const char *name,
+                                  unclip_error *err);
 
 /* Launches enqueued from now on find the weights that were asked for so far. */
 unclip_status uc_device_weights_ready(uc_device *d, unclip_error *err);

@@ -50,8 +50,8 @@ static unclip_status open_cuda(uc_runtime **rt, const char *name, unclip_error *
 #endif
 }
 
-unclip_status uc_backend_cuda_open(uc_backend **backend, const char *name, const uc_backend_options *options, bool *known,
-                                   unclip_error *err) {
+unclip_status uc_backend_cuda_open(uc_backend **backend, const char *name, const uc_backend_options *options,
+                                   bool *known, unclip_error *err) {
     const bool cuda = !strncmp(name, "cuda", 4), sim = !strncmp(name, "sim", 3);
     const char *text = name + (cuda ? 4 : 3);
     uint64_t device = 0;

@@ -1,15 +1,16 @@
-/* device_weights.c - the networks' weights on a device: converted and put in order on their way through pinned memory, on
- * a stream of their own, once for all programs. Part of device.h. */
+/* device_weights.c - the networks' weights on a device: converted and put in order on their way through pinned
+ * memory, on a stream of their own, once for all programs. Part of device.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "device.h"
 
-/* Filters with their input channels innermost, as convolutions on NHWC pictures read them. What norms scale and shift by
- * stays in f32: it is small, and a bias in half precision is not. */
+/* Filters with their input channels innermost, as convolutions on NHWC pictures read them. What norms scale and
+ * shift by stays in f32: it is small, and a bias in half precision is not. */
 uc_weight_form uc_weight_form_of(uc_op_kind kind, int slot, uc_dtype type) {
     if (kind == UC_OP_conv2d && slot == UC_CONV_WEIGHT) return (uc_weight_form){ type, UC_NHWC };
-    if (kind == UC_OP_conv2d || kind == UC_OP_matmul || kind == UC_OP_embedding) return (uc_weight_form){ type, UC_PLAIN };
+    if (kind == UC_OP_conv2d || kind == UC_OP_matmul || kind == UC_OP_embedding)
+        return (uc_weight_form){ type, UC_PLAIN };
     return (uc_weight_form){ UC_F32, UC_PLAIN };
 }
 
@@ -32,7 +33,8 @@ static rows rows_of(const uc_view *view, uc_weight_form form) {
     return (rows){ count, 1 };
 }
 
-static void fill(uc_device *d, char *to, const uc_view *view, uc_weight_form form, rows r, int64_t first, int64_t count) {
+static void fill(uc_device *d, char *to, const uc_view *view, uc_weight_form form, rows r, int64_t first,
+                 int64_t count) {
     const char *from = (const char *)view->data + (size_t)(first * r.length) * uc_dtype_size(view->dtype);
     const size_t size = uc_dtype_size(form.dtype);
     if (form.layout == UC_PLAIN) {
@@ -41,7 +43,8 @@ static void fill(uc_device *d, char *to, const uc_view *view, uc_weight_form for
     }
     const int64_t channels = view->shape.dim[1], positions = r.length / channels;
     for (int64_t i = 0; i < count; i++) {
-        uc_convert(d->row, form.dtype, from + (size_t)(i * r.length) * uc_dtype_size(view->dtype), view->dtype, r.length);
+        uc_convert(d->row, form.dtype, from + (size_t)(i * r.length) * uc_dtype_size(view->dtype), view->dtype,
+                   r.length);
         reorder_filter(to + (size_t)(i * r.length) * size, d->row, size, channels, positions);
     }
 }
@@ -96,7 +99,8 @@ static unclip_status add_weight(uc_device *d, const uc_view *view, uc_weight_for
     return UNCLIP_OK;
 }
 
-unclip_status uc_device_weight_of(uc_device *d, uc_view *view, uc_weight_form form, const char *name, unclip_error *err) {
+unclip_status uc_device_weight_of(uc_device *d, uc_view *view, uc_weight_form form, const char *name,
+                                  unclip_error *err) {
     const int64_t count = uc_shape_count(view->shape);
     const uc_device_weight *found = NULL;
     for (size_t i = 0; i < d->weight_count && !found; i++) {
@@ -119,6 +123,7 @@ unclip_status uc_device_weights_ready(uc_device *d, unclip_error *err) {
     unclip_status status = uc_device_check(d, d->rt->event_record(d->rt, d->weights_there, d->copies), err,
                                            "recording an event");
     if (!status)
-        status = uc_device_check(d, d->rt->event_wait(d->rt, d->compute, d->weights_there), err, "waiting for the weights");
+        status =
+            uc_device_check(d, d->rt->event_wait(d->rt, d->compute, d->weights_there), err, "waiting for the weights");
     return status;
 }

@@ -65,7 +65,8 @@ unclip_status uc_mirror_before(uc_mirror *m, uc_device *d, const uc_launch *laun
     return status;
 }
 
-unclip_status uc_mirror_after(uc_mirror *m, uc_device *d, const uc_launch *launch, const char *scope, unclip_error *err) {
+unclip_status uc_mirror_after(uc_mirror *m, uc_device *d, const uc_launch *launch, const char *scope,
+                              unclip_error *err) {
     for (int k = 0; k < UC_MAX_OUTPUTS; k++) {
         uc_view result = launch->out[k], reference = launch->out[k];
         if (!result.data) continue;
@@ -76,8 +77,8 @@ unclip_status uc_mirror_after(uc_mirror *m, uc_device *d, const uc_launch *launc
         const uc_difference diff = uc_compare(&result, &reference, launch->kind, uc_coarsest_type(launch));
         if (!diff.found) continue;
         char text[UC_DIFFERENCE_TEXT], shape[UC_SHAPE_TEXT];
-        return uc_fail(err, UNCLIP_ERR_INTERNAL, "%s: %s: output %d %s: %s", scope, uc_op_info_of(launch->kind)->name, k,
-                       uc_shape_text(result.shape, shape), uc_difference_text(&diff, result.shape, text));
+        return uc_fail(err, UNCLIP_ERR_INTERNAL, "%s: %s: output %d %s: %s", scope, uc_op_info_of(launch->kind)->name,
+                       k, uc_shape_text(result.shape, shape), uc_difference_text(&diff, result.shape, text));
     }
     return UNCLIP_OK;
 }

@@ -1,5 +1,6 @@
-/* runtime.h - what the CUDA backend wants of a device, as a table of functions with two implementations: the CUDA runtime
- * (runtime_cuda.c) and a simulation of it on the CPU (sim.h). Every arrow of the flow passes here when it runs on a GPU.
+/* runtime.h - what the CUDA backend wants of a device, as a table of functions with two implementations: the CUDA
+ * runtime (runtime_cuda.c) and a simulation of it on the CPU (sim.h). Every arrow of the flow passes here when it runs
+ * on a GPU.
  *
  * Functions return zero or one of CUDA's own error numbers (errors.def). Handles belong to the device that was current
  * when they were made. Copies and memset are ordered on their stream and return before they are done; host memory that

@@ -1,5 +1,6 @@
-/* runtime_cuda.c - the runtime table over the CUDA runtime: one call each, for every arrow of the flow that runs on a real
- * device. Built where CMake finds the CUDA toolkit. Operations are the launchers of kernels/cuda and its libraries. */
+/* runtime_cuda.c - the runtime table over the CUDA runtime: one call each, for every arrow of the flow that runs on
+ * a real device. Built where CMake finds the CUDA toolkit. Operations are the launchers of kernels/cuda and its
+ * libraries. */
 #include <cuda_runtime_api.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -98,8 +98,10 @@ const char *uc_sim_leaks(uc_runtime *rt) {
     for (const uc_exec *e = s->execs; e; e = e->next) execs++;
     s->leaks[0] = '\0';
     if (blocks || streams || events || execs)
-        snprintf(s->leaks, sizeof s->leaks, "%zu blocks of %zu bytes in all (first: block %llu), %zu streams, %zu events, "
-                 "%zu captured lists", blocks, bytes, (unsigned long long)first, streams, events, execs);
+        snprintf(s->leaks, sizeof s->leaks,
+                 "%zu blocks of %zu bytes in all (first: block %llu), %zu streams, %zu events, "
+                 "%zu captured lists",
+                 blocks, bytes, (unsigned long long)first, streams, events, execs);
     return s->leaks;
 }
 

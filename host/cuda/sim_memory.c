@@ -30,7 +30,8 @@ int sim_add_access(sim_runtime *s, sim_work *w, const void *at, size_t bytes, bo
     if (w->access_count == SIM_MAX_ACCESSES) return sim_misuse(s, UC_CUDA_InvalidValue, "%s: too many operands", what);
     sim_block *b = sim_find(s, at);
     if (!b)
-        return sim_misuse(s, UC_CUDA_IllegalAddress, "%s: %p is neither a device's memory nor from host_alloc", what, at);
+        return sim_misuse(s, UC_CUDA_IllegalAddress, "%s: %p is neither a device's memory nor from host_alloc", what,
+                          at);
     const size_t begin = (uintptr_t)at - b->address;
     w->access[w->access_count++] =
         (sim_access){ .block = b, .begin = begin, .end = begin + bytes, .write = write, .what = what };
@@ -53,8 +54,8 @@ int sim_check_access(sim_runtime *s, const sim_access *a, int device) {
         return sim_misuse(s, UC_CUDA_IllegalAddress, "%s: memory of device %d used by device %d", a->what, b->device,
                           device);
     if (a->end > b->bytes)
-        return sim_misuse(s, UC_CUDA_IllegalAddress, "%s: bytes %zu to %zu of a block of %zu", a->what, a->begin, a->end,
-                          b->bytes);
+        return sim_misuse(s, UC_CUDA_IllegalAddress, "%s: bytes %zu to %zu of a block of %zu", a->what, a->begin,
+                          a->end, b->bytes);
     return 0;
 }
 

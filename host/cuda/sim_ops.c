@@ -109,7 +109,8 @@ static int op_launch(uc_runtime *rt, const uc_device_op *op, const uc_launch *l,
 
 /* ---- operations: running ----------------------------------------------------------------------------------------- */
 
-/* A filter with its channels innermost, as convolutions on devices want it, in the order that the CPU's kernel wants. */
+/* A filter with its channels innermost, as convolutions on devices want it, in the order that the CPU's kernel
+ * wants. */
 static void *plain_filter(uc_view *weight) {
     const int64_t *d = weight->shape.dim;
     const size_t size = uc_dtype_size(weight->dtype);

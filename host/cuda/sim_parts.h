@@ -18,7 +18,8 @@ typedef struct sim_touch {
     const char *what;
 } sim_touch;
 
-/* Device memory, or the host's when device is -1. Device blocks outlive their release, so that late uses have a name. */
+/* Device memory, or the host's when device is -1. Device blocks outlive their release, so that late uses have a
+ * name. */
 typedef struct sim_block {
     uintptr_t address; /* as the program knows it */
     size_t bytes;

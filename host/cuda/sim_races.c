@@ -1,5 +1,5 @@
-/* sim_races.c - finds work of the simulated runtime (see sim.h) that nothing orders and that touches the same bytes. Each
- * stream counts its work; a clock says how far every other stream was known to be. */
+/* sim_races.c - finds work of the simulated runtime (see sim.h) that nothing orders and that touches the same bytes.
+ * Each stream counts its work; a clock says how far every other stream was known to be. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,8 +105,9 @@ int sim_order_captured(sim_runtime *s, uc_exec *e) {
             const sim_access *x, *y;
             if (before[(size_t)i * words + (size_t)k / 64] >> (k % 64) & 1) continue;
             if (!conflict(&e->work[i], &e->work[k], &x, &y)) continue;
-            failed = sim_misuse(s, UC_CUDA_IllegalState,
-                                "race: captured %s and %s touch the same bytes and nothing orders them", x->what, y->what);
+            failed =
+                sim_misuse(s, UC_CUDA_IllegalState,
+                           "race: captured %s and %s touch the same bytes and nothing orders them", x->what, y->what);
         }
     free(before);
     return failed;

@@ -2,9 +2,9 @@
  *
  *   out = conv(x, weight) + bias + residual, pictures and filters with their channels innermost, sums in f32
  *
- * One graph holds convolution and both sums where cuDNN has an engine for that; otherwise the convolution is alone and the
- * sums follow in kernels of ours. The first engine that the heuristic names for the shape of one image, and that is
- * deterministic and does not round f32 inputs to TF32, is kept and called for each image of a batch. */
+ * One graph holds convolution and both sums where cuDNN has an engine for that; otherwise the convolution is alone
+ * and the sums follow in kernels of ours. The first engine that the heuristic names for the shape of one image, and
+ * that is deterministic and does not round f32 inputs to TF32, is kept and called for each image of a batch. */
 #include <cudnn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +73,8 @@ static cudnnStatus_t describe(part p, const attribute *attributes, size_t count)
     return cudnnBackendFinalize(p);
 }
 
-#define DESCRIBE(p, ...) describe((p), (const attribute[]){ __VA_ARGS__ }, sizeof((const attribute[]){ __VA_ARGS__ }) / sizeof(attribute))
+#define DESCRIBE(p, ...) \
+    describe((p), (const attribute[]){ __VA_ARGS__ }, sizeof((const attribute[]){ __VA_ARGS__ }) / sizeof(attribute))
 
 static cudnnDataType_t type_of(uc_dtype t) {
     return t == UC_F16 ? CUDNN_DATA_HALF : t == UC_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
@@ -114,12 +115,13 @@ static cudnnStatus_t make_convolution(chosen *c, uc_conv2d_attrs attrs, part x, 
                      { CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, dilation });
     if (s == CUDNN_STATUS_SUCCESS) s = make(c, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, made);
     if (s != CUDNN_STATUS_SUCCESS) return s;
-    return DESCRIBE(*made, { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &convolution },
-                    { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x },
-                    { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &weight },
-                    { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y },
-                    { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &one },
-                    { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, &zero });
+    return DESCRIBE(
+        *made, { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &convolution },
+        { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x },
+        { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &weight },
+        { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y },
+        { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &one },
+        { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, &zero });
 }
 
 static cudnnStatus_t make_sum(chosen *c, part a, part b, part y, part *made) {
@@ -151,7 +153,8 @@ static uc_view bias_picture(const uc_view *bias) {
 }
 
 static cudnnStatus_t make_operations(chosen *c, const uc_launch *key, part ops[3], int64_t *count) {
-    const bool bias = c->fused && given(&key->in[UC_CONV_BIAS]), residual = c->fused && given(&key->in[UC_CONV_RESIDUAL]);
+    const bool bias = c->fused && given(&key->in[UC_CONV_BIAS]),
+               residual = c->fused && given(&key->in[UC_CONV_RESIDUAL]);
     part x, weight, product, addend, sum, out;
     cudnnStatus_t s = make_tensor(c, ID_X, &key->in[UC_CONV_X], false, &x);
     if (s == CUDNN_STATUS_SUCCESS) s = make_tensor(c, ID_WEIGHT, &key->in[UC_CONV_WEIGHT], false, &weight);
@@ -209,7 +212,8 @@ static bool make_plan(cudnnHandle_t handle, chosen *c, part graph, cudnnBackendH
     for (int64_t i = 0; i < found && i < MOST_CONFIGS; i++) {
         part plan = NULL;
         if (!acceptable(configs[i], f32)) continue;
-        if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan) != CUDNN_STATUS_SUCCESS) return false;
+        if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan) != CUDNN_STATUS_SUCCESS)
+            return false;
         if (DESCRIBE(plan, { CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle },
                      { CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &configs[i] }) ==
                 CUDNN_STATUS_SUCCESS &&
@@ -247,8 +251,8 @@ unclip_status uc_cudnn_choose(void *handle, uc_cuda_library_op *op, unclip_error
         char x[UC_SHAPE_TEXT], w[UC_SHAPE_TEXT];
         uc_cudnn_forget(c);
         return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "conv2d: cuDNN has no engine for %s with filters %s in %s",
-                       uc_shape_text(op->key.in[UC_CONV_X].shape, x), uc_shape_text(op->key.in[UC_CONV_WEIGHT].shape, w),
-                       uc_dtype_name(op->key.in[UC_CONV_X].dtype));
+                       uc_shape_text(op->key.in[UC_CONV_X].shape, x),
+                       uc_shape_text(op->key.in[UC_CONV_WEIGHT].shape, w), uc_dtype_name(op->key.in[UC_CONV_X].dtype));
     }
     op->choice = c;
     op->scratch = (size_t)c->workspace;
@@ -277,7 +281,8 @@ static unclip_status run_image(cudnnHandle_t handle, const chosen *c, const uc_l
         pointers[count++] = image_at(residual, image);
     }
     part pack = NULL;
-    unclip_status status = check(cudnnBackendCreateDescriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack), "binding", err);
+    unclip_status status =
+        check(cudnnBackendCreateDescriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack), "binding", err);
     if (status) return status;
     status = check(DESCRIBE(pack, { CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, ids },
                             { CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, pointers },

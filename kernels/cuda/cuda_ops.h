@@ -20,7 +20,8 @@ extern "C" {
 struct CUstream_st;
 typedef struct CUstream_st *uc_cuda_stream;
 
-/* The rows of an operation's table of specialisations, and the one that a launch gets (-1: none, or no launch given). */
+/* The rows of an operation's table of specialisations, and the one that a launch gets (-1: none, or no launch
+ * given). */
 enum { UC_CUDA_MAX_ROWS = 64 };
 typedef struct uc_cuda_rows {
     int count, chosen;

@@ -1,5 +1,5 @@
-/* libraries.h - the two operations that NVIDIA's libraries compute: matmul by cuBLASLt, conv2d by cuDNN; the bulk of the
- * arithmetic of every arrow of the flow.
+/* libraries.h - the two operations that NVIDIA's libraries compute: matmul by cuBLASLt, conv2d by cuDNN; the bulk of
+ * the arithmetic of every arrow of the flow.
  *
  * What computes a launch is chosen by the library's heuristic for the shape of one image and kept for every batch size,
  * so that a picture's bytes depend neither on its batch nor on timing. Choices are kept by shape until the end. */
@@ -34,8 +34,8 @@ void *uc_cublaslt_open(unclip_error *err);
 void uc_cublaslt_close(void *handle);
 unclip_status uc_cublaslt_choose(void *handle, uc_cuda_library_op *op, unclip_error *err);
 void uc_cublaslt_forget(void *choice);
-unclip_status uc_cublaslt_run(void *handle, const uc_cuda_library_op *op, const uc_launch *launch, uc_cuda_stream stream,
-                              unclip_error *err);
+unclip_status uc_cublaslt_run(void *handle, const uc_cuda_library_op *op, const uc_launch *launch,
+                              uc_cuda_stream stream, unclip_error *err);
 
 void *uc_cudnn_open(unclip_error *err);
 void uc_cudnn_close(void *handle);

@@ -2,13 +2,13 @@
  *
  *   out [m, o] = act(x [m, i] weight[o, i]^T + bias [o]) + residual [m, o]        (m: the rows of one image)
  *
- * The library thinks in columns: out^T [o, m] = weight^T' x^T, with weight [o, i] seen as a column-major [i, o] matrix that
- * is transposed. Sums are f32, TF32 is never used. The bias is the library's epilogue; without an activation the residual
- * is its C matrix, otherwise both follow in kernels of ours, in place.
+ * The library thinks in columns: out^T [o, m] = weight^T' x^T, with weight [o, i] seen as a column-major [i, o] matrix
+ * that is transposed. Sums are f32, TF32 is never used. The bias is the library's epilogue; without an activation the
+ * residual is its C matrix, otherwise both follow in kernels of ours, in place.
  *
- * One algorithm is chosen for the rows of one image. A batch is one call with that algorithm and as many strided matrices,
- * which all have the one weight; where the algorithm does not take that, or wants more workspace for it, it is called for
- * each image. Either way an image's sums are those that it has alone. */
+ * One algorithm is chosen for the rows of one image. A batch is one call with that algorithm and as many strided
+ * matrices, which all have the one weight; where the algorithm does not take that, or wants more workspace for it,
+ * it is called for each image. Either way an image's sums are those that it has alone. */
 #include <cublasLt.h>
 #include <stdlib.h>
 
@@ -67,7 +67,8 @@ static int64_t images_of(const uc_view *v) { return v->shape.rank > 1 ? v->shape
 
 static unclip_status describe(chosen *c, const uc_launch *key, unclip_error *err) {
     const cudaDataType_t type = type_of(key->in[UC_MATMUL_X].dtype);
-    const uint64_t i = (uint64_t)key->in[UC_MATMUL_WEIGHT].shape.dim[1], o = (uint64_t)key->in[UC_MATMUL_WEIGHT].shape.dim[0];
+    const uint64_t i = (uint64_t)key->in[UC_MATMUL_WEIGHT].shape.dim[1],
+                   o = (uint64_t)key->in[UC_MATMUL_WEIGHT].shape.dim[0];
     const uint64_t m = (uint64_t)rows_of_image(&key->in[UC_MATMUL_X]);
     const cublasOperation_t transposed = CUBLAS_OP_T;
     unclip_status status = check(cublasLtMatmulDescCreate(&c->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing", err);
@@ -76,8 +77,9 @@ static unclip_status describe(chosen *c, const uc_launch *key, unclip_error *err
                                                       sizeof transposed), "describing", err);
     if (!status && given(&key->in[UC_MATMUL_BIAS])) {
         const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-        status = check(cublasLtMatmulDescSetAttribute(c->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue),
-                       "describing the bias", err);
+        status =
+            check(cublasLtMatmulDescSetAttribute(c->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue),
+                  "describing the bias", err);
     }
     if (!status) status = check(cublasLtMatrixLayoutCreate(&c->weight, type, i, o, (int64_t)i), "describing", err);
     if (!status) status = check(cublasLtMatrixLayoutCreate(&c->x, type, i, m, (int64_t)i), "describing", err);
@@ -129,7 +131,9 @@ static unclip_status finish(const chosen *c, const uc_launch *l, uc_cuda_stream 
         status = uc_cuda_activation(&act, stream, err);
     }
     if (!status && l->in[UC_MATMUL_RESIDUAL].data && !c->fused_residual) {
-        const uc_launch sum = { .kind = UC_OP_add, .in = { l->out[0], l->in[UC_MATMUL_RESIDUAL] }, .out = { l->out[0] } };
+        const uc_launch sum = { .kind = UC_OP_add,
+                                .in = { l->out[0], l->in[UC_MATMUL_RESIDUAL] },
+                                .out = { l->out[0] } };
         status = uc_cuda_add(&sum, stream, err);
     }
     return status;

@@ -1,5 +1,5 @@
-/* device_way.h - one launch of the flow on a device behind the runtime table (host/cuda/device.h), simulated or real: its
- * operands go to the device, the operation runs there, its results come back. */
+/* device_way.h - one launch of the flow on a device behind the runtime table (host/cuda/device.h), simulated or
+ * real: its operands go to the device, the operation runs there, its results come back. */
 #ifndef UC_TESTS_OPS_DEVICE_WAY_H
 #define UC_TESTS_OPS_DEVICE_WAY_H
 

@@ -17,8 +17,8 @@
 #include "support/device.h"
 #include "support/golden.h"
 
-/* The largest error over the largest number. In half precision: twelve units in the last place, 2^-11 in f16 and 2^-8 in
- * bf16. The networks round some twenty times one after the other; up to five such units are seen. */
+/* The largest error over the largest number. In half precision: twelve units in the last place, 2^-11 in f16 and
+ * 2^-8 in bf16. The networks round some twenty times one after the other; up to five such units are seen. */
 static double bound_of(uc_dtype type) { return type == UC_F32 ? 1e-5 : ldexp(12, type == UC_F16 ? -11 : -8); }
 
 /* One model on one backend. */

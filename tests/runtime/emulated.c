@@ -1,5 +1,5 @@
-/* emulated.c - whole pictures on a simulated device whose small launches are the CUDA kernels themselves, on the emulator:
- * plans, scratch memory, weights' types and steps as the kernels get them on a GPU, from prompt to pixels. */
+/* emulated.c - whole pictures on a simulated device whose small launches are the CUDA kernels themselves, on the
+ * emulator: plans, scratch memory, weights' types and steps as the kernels get them on a GPU, from prompt to pixels. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,8 @@ static unclip_status paint_on_cpu(painting *p, unclip_error *err) {
 static const uc_op_kind everywhere[] = { UC_OP_group_norm, UC_OP_layer_norm, UC_OP_attention, UC_OP_embedding,
                                          UC_OP_timestep,   UC_OP_concat,     UC_OP_select_row, UC_OP_gather_token,
                                          UC_OP_noise_step };
-/* Launches of at most `most` numbers on the emulator: the CPU's picture within its bounds, and each of these was run. */
+/* Launches of at most `most` numbers on the emulator: the CPU's picture within its bounds, and each of these was
+ * run. */
 static void emulated_picture(const char *model, int size, int64_t most, uint64_t seed) {
     painting p;
     unclip_error err = { 0 };

@@ -1,6 +1,6 @@
-/* faults.c - every call of the runtime fails in turn while a backend is opened and one small picture is drawn, with errors
- * of every kind; and pieces of work fail while they are run. Each failure is one message that names device and error,
- * nothing is left allocated, nothing is done wrong on the way out, and the next picture is right. */
+/* faults.c - every call of the runtime fails in turn while a backend is opened and one small picture is drawn, with
+ * errors of every kind; and pieces of work fail while they are run. Each failure is one message that names device
+ * and error, nothing is left allocated, nothing is done wrong on the way out, and the next picture is right. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,8 +38,10 @@ static bool may_be_ignored(const char *call) {
 static void expect_named(const unclip_error *err, const char *where, int number) {
     const uc_device_error e = uc_device_error_of(number);
     const bool memory = e.kind == UC_DEVICE_MEMORY && strstr(err->message, "out of memory");
-    cr_expect(strstr(err->message, "sim:0") && (memory || strstr(err->message, e.name)), "%s: \"%s\" names no device or "
-              "not %s", where, err->message, e.name);
+    cr_expect(strstr(err->message, "sim:0") && (memory || strstr(err->message, e.name)),
+              "%s: \"%s\" names no device or "
+              "not %s",
+              where, err->message, e.name);
     const unclip_status status = e.kind == UC_DEVICE_MEMORY  ? UNCLIP_ERR_MEMORY
                                  : e.kind == UC_DEVICE_USAGE ? UNCLIP_ERR_INTERNAL
                                                              : UNCLIP_ERR_DEVICE;

@@ -1,5 +1,5 @@
-/* memory.c - devices that are too small for what is asked: launches of fewer images draw the same pictures and say so, and
- * when not even one fits the error has the numbers. */
+/* memory.c - devices that are too small for what is asked: launches of fewer images draw the same pictures and say
+ * so, and when not even one fits the error has the numbers. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,8 +140,8 @@ Test(runtime_memory, torch_numbers_keep_their_batch) {
     painting_close(&p);
 }
 
-/* One call runs out of memory, wherever it is after the prompts were read: the same pictures, or an error with a name when
- * there was no launch to halve yet. */
+/* One call runs out of memory, wherever it is after the prompts were read: the same pictures, or an error with a
+ * name when there was no launch to halve yet. */
 Test(runtime_memory, one_call_after_the_other, .timeout = 300) {
     album4 want, got;
     painting p;

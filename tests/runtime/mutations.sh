@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Plants one bug after another into a copy of the CUDA backend and builds the tests of the simulated runtime with it: each
 # must turn them red. Writes the table mutations.md beside this file's copy in BUILD_DIR.
-# Usage: mutations.sh SOURCE_DIR BUILD_DIR [PART_OF_A_NAME]
+# Usage: mutations.sh SOURCE_DIR BUILD_DIR [PART_OF_A_NAME | --apply]    (--apply: only that each can still be planted)
 set -u
 source_dir=$(realpath "${1:?source directory}")
 work=$(realpath "${2:?build directory}")/mutations
-only=${3-}
+only=${3-} apply=0
+[ "$only" = --apply ] && apply=1 only=
 filter='runtime_pictures/@(tiny_a_in_many_orders|timed|weights_are_uploaded_once|weights_are_awaited|checked)'
 # The folder build stays: with times of change preserved, the next run compiles little.
 mkdir -p "$work" && cd "$work" && rm -rf engine kernels host weights tests && mkdir -p tests/goldens || exit 1
 cp -rp "$source_dir"/{CMakeLists.txt,CMakePresets.json,engine,kernels,host,weights} .
 cp -rp "$source_dir"/tests/{runtime,support} tests
+mkdir -p tests/simt bench && cp -rp "$source_dir/tests/simt/shared" tests/simt && : >bench/CMakeLists.txt
 cp -rp "$source_dir"/tests/goldens/models tests/goldens
 touch host/cuda/*.c # a run that was cut off may have left a bug's object
 cat >"$work/tests/CMakeLists.txt" <<'CMAKE'
@@ -24,12 +26,15 @@ target_link_libraries(test_runtime PRIVATE unclip_objects unclip_private ${CRITE
 CMAKE
 criterion=$(grep -o '[a-zA-Z]*::CRITERION' "$source_dir/tests/CMakeLists.txt" | head -1)
 sed -i "s/\${CRITERION_TARGET}/${criterion:-criterion}/" "$work/tests/CMakeLists.txt"
-cmake -S . -B build -DUNCLIP_WERROR=OFF >build.txt 2>&1 && cmake --build build --target test_runtime -j2 >>build.txt 2>&1
-if ! build/bin/test_runtime --filter "$filter" >run.txt 2>&1; then
+if [ $apply = 0 ]; then
+    cmake -S . -B build -DUNCLIP_WERROR=OFF >build.txt 2>&1 &&
+        cmake --build build --target test_runtime -j2 >>build.txt 2>&1
+fi
+if [ $apply = 0 ] && ! build/bin/test_runtime --filter "$filter" >run.txt 2>&1; then
     echo "the tests fail without a bug"; tail -n 5 build.txt run.txt; exit 1
 fi
 
-survived=0
+survived=0 planted=0
 table=$work/mutations.md
 {
     echo "| planted bug | file | caught by |"
@@ -45,6 +50,7 @@ mutate() {
     if cmp -s "$file" kept; then
         echo "NOT PLANTED: $name"; survived=$((survived + 1)); return
     fi
+    if [ $apply = 1 ]; then planted=$((planted + 1)); mv kept "$file"; return; fi
     if ! cmake --build build --target test_runtime -j2 >build.txt 2>&1; then
         echo "DOES NOT COMPILE: $name"; survived=$((survived + 1)); mv kept "$file"; return
     fi
@@ -62,7 +68,7 @@ mutate() {
 
 backend=host/cuda/backend_cuda.c device=host/cuda/device.c weights=host/cuda/device_weights.c
 mutate "launches do not wait for the weights" $weights \
-    's/if \(!status\)\s*status = uc_device_check\(d, d->rt->event_wait.*?;//s'
+    's/if \(!status\)\s*status =\s*uc_device_check\(d, d->rt->event_wait.*?;//s'
 mutate "weights are awaited before they are sent" $backend \
     's/(if \(!status\) status = allocate\(p, err\);)/$1 if (!status) status = uc_device_weights_ready(d, err);/; s/\n    if \(!status\) status = uc_device_weights_ready\(d, err\);\n/\n/'
 mutate "staging memory is filled again without waiting" $device 's/if \(!ring->used\[i\]\) return UNCLIP_OK;/return UNCLIP_OK;/'
@@ -85,5 +91,7 @@ mutate "weights are uploaded for each program" $weights 's/if \(w->data == view-
 mutate "arena too small by a byte" $backend 's/uc_device_alloc\(d, &arena, \(size_t\)p->plan->arena_bytes,/uc_device_alloc(d, \&arena, (size_t)p->plan->arena_bytes - 1,/'
 mutate "times are read without waiting" $backend 's/if \(!status\) status = uc_device_check\(d, rt->stream_sync\(rt, d->compute\), err, "waiting for the device"\);//'
 
-echo "$survived bugs were not caught"
+if [ $apply = 1 ]; then echo "$planted passed, $survived failed, 0 skipped"
+else echo "$survived bugs were not caught"
+fi
 [ "$survived" -eq 0 ]

@@ -1,5 +1,5 @@
-/* pictures.c - whole pictures on simulated devices: those of the CPU, in every run mode, in every order of execution that
- * streams and events allow, in every type, with the memory that the plan says. */
+/* pictures.c - whole pictures on simulated devices: those of the CPU, in every run mode, in every order of execution
+ * that streams and events allow, in every type, with the memory that the plan says. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,8 +100,8 @@ Test(runtime_pictures, other_kernels_for_small_launches) {
     painting_close(&p);
 }
 
-/* A network that is run before anything else is copied: nothing but the event orders weights and launch. And one that is
- * given up while it runs. */
+/* A network that is run before anything else is copied: nothing but the event orders weights and launch. And one
+ * that is given up while it runs. */
 Test(runtime_pictures, weights_are_awaited) {
     static const float eye[4][4] = { { 1, 0, 0, 0 }, { 0, 1, 0, 0 }, { 0, 0, 1, 0 }, { 0, 0, 0, 1 } };
     static const float bias[4] = { 1, 2, 3, 4 };
@@ -153,7 +153,8 @@ Test(runtime_pictures, out_of_memory_says_how_much) {
     painting_open(&p, "tiny-a");
     uc_runtime *rt = sim_with((uc_sim_options){ .device_bytes = 300000 });
     cr_expect_eq(paint_on(&p, rt, UNCLIP_RUN_REPLAY, &err), UNCLIP_ERR_MEMORY);
-    cr_expect(strstr(err.message, "sim:0: out of memory: ") && strstr(err.message, " of 300000 are free"), "%s", err.message);
+    cr_expect(strstr(err.message, "sim:0: out of memory: ") && strstr(err.message, " of 300000 are free"), "%s",
+              err.message);
     sim_close(rt);
     painting_close(&p);
 }

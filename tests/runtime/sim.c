@@ -1,5 +1,5 @@
-/* sim.c - the simulated runtime catches what it promises to catch (host/cuda/sim.h): each thing that a program may do wrong
- * is done once, on seeds that run early and late, and has its error. */
+/* sim.c - the simulated runtime catches what it promises to catch (host/cuda/sim.h): each thing that a program may
+ * do wrong is done once, on seeds that run early and late, and has its error. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,7 +142,8 @@ static int replay_after_free(rig *r) {
 static int host_weight_to_kernel(rig *r) {
     const uc_shape shape = UC_SHAPE2(1, 4);
     const uc_launch l = { .kind = UC_OP_activation,
-                          .in = { { .shape = shape, .data = r->pinned } }, .out = { { .shape = shape, .data = r->block } } };
+                          .in = { { .shape = shape, .data = r->pinned } },
+                          .out = { { .shape = shape, .data = r->block } } };
     return r->rt->op_launch(r->rt, NULL, &l, r->a);
 }
 
@@ -182,7 +183,8 @@ Test(runtime_sim, every_mistake_has_its_error) {
             const char *text = uc_sim_misuse(r.rt);
             cr_expect(number != 0 && (!mistakes[i].number || number == mistakes[i].number),
                       "mistake %zu, seed %llu: error %d", i, (unsigned long long)seed, number);
-            cr_expect(strstr(text, mistakes[i].text), "mistake %zu, seed %llu: \"%s\"", i, (unsigned long long)seed, text);
+            cr_expect(strstr(text, mistakes[i].text), "mistake %zu, seed %llu: \"%s\"", i, (unsigned long long)seed,
+                      text);
             r.rt->close(r.rt);
         }
 }
