@@ -34,6 +34,15 @@ model=$work/prefix/share/unclip-cuda/solids
 LD_LIBRARY_PATH=$libraries "$work/hello" "$model" "a red cube" "$work/hello.png" && is_png "$work/hello.png"
 verdict $? "hello draws"
 
+# shellcheck disable=SC2046
+"$cc" "${cflags[@]}" -std=c11 -Wall -Wextra -Werror "$source/host/examples/interp.c" -o "$work/interp" \
+    $(pkg-config --cflags --libs unclip)
+verdict $? "interp.c through pkg-config"
+goldens=$source/tests/goldens
+(mkdir "$work/frames" && cd "$work/frames" && LD_LIBRARY_PATH=$libraries "$work/interp" "$goldens/models/tiny-a" \
+    "$goldens/images/palette.png" "$goldens/images/wide-rgb.png" >/dev/null) && is_png "$work/frames/frame-7.png"
+verdict $? "interp draws 8 frames"
+
 mkdir "$work/consumer"
 cp "$source/host/examples/hello.c" "$work/consumer"
 cat >"$work/consumer/CMakeLists.txt" <<'END'
