@@ -300,6 +300,8 @@ static const wrong_key wrong_settings[] = {
       "/unclip.json: analytic_variance.prior: expected the name of a file in the model directory" },
     { "unclip.json", "analytic_variance", "{\"prior\":\"sub/gamma.safetensors\"}",
       "/unclip.json: analytic_variance.prior: expected the name of a file in the model directory" },
+    { "unclip.json", "pca", "\"../pca.safetensors\"",
+      "/unclip.json: pca: expected the name of a file in the model directory" },
     { "unclip.json", "analytic_variance", "{\"encoder\":\"g.safetensors\"}",
       "/unclip.json: analytic_variance.encoder: is \"g.safetensors\", but this key is not known" },
 };
