@@ -80,8 +80,7 @@ static unclip_status loss_at(const loss_run *r, int index, double *sum, unclip_e
     return status;
 }
 
-/* L_prior of the paper (section 2.2), over the timesteps of the request's schedule instead of random ones. */
-static unclip_status diffusion_loss(const uc_cascade *c, const float *embeddings, double *sum, unclip_error *err) {
+unclip_status uc_prior_diffusion_loss(const uc_cascade *c, const float *embeddings, double *sum, unclip_error *err) {
     loss_run r = { .cascade = c, .dim = c->session->model->prior.embedding_dim };
     const int steps = c->request->sampler[UNCLIP_STAGE_PRIOR]->count;
     unclip_status status = prepare_loss(&r, embeddings, err);
@@ -160,7 +159,7 @@ static unclip_status eval_launch(uc_cascade *c, const float *embeddings, int64_t
         memcpy(truth + i * row, embeddings + uc_prompt_of(c, i) * row, row * sizeof *truth);
     if (!status)
         status = c->request->prior_ar ? uc_prior_ar_cross_entropy(c, truth, &loss, err)
-                                      : diffusion_loss(c, truth, &loss, err);
+                                      : uc_prior_diffusion_loss(c, truth, &loss, err);
     const uc_stage_io io = { .out = drawn };
     if (!status)
         status = c->request->prior_ar ? uc_prior_ar_run(c, drawn, err) : uc_stage_run(c, UNCLIP_STAGE_PRIOR, &io, err);

@@ -1,4 +1,5 @@
-"""The autoregressive prior: a tiny random model, and what it computes, from an implementation of its own.
+"""The autoregressive prior: a tiny random model, and what it computes, from an implementation of its own. And the loss
+of diffusers' diffusion prior on the same inputs.
 
     python make_prior_ar.py models/tiny-a tiny-a
 
@@ -20,6 +21,7 @@ CONFIG = {"_class_name": "AutoregressivePrior", "embedding_dim": 32, "text_hidde
           "layer_norm_eps": 1e-5}
 GUIDANCE, TEMPERATURE, SEEDS = 2.5, 0.8, (7, 2 ** 63 - 5)
 LEAD = 1e-3
+LOSS_STEPS, LOSS_SEED, LOSS_DRAWS = 3, 11, 1 << 16
 
 
 def random_weights(numbers):
@@ -108,12 +110,25 @@ def philox_words(counter, key):
     return a, b, c, d
 
 
+def words_of_draw(seed, draw, count):
+    """Of one draw of stage 0, four words a block."""
+    return [philox_words((block, 0, draw, 0), (seed & 0xFFFFFFFF, seed >> 32)) for block in range(-(-count // 4))]
+
+
 def gumbel(seed, draw, count):
-    """Noise of one draw of stage 0."""
+    out = [-math.log(-math.log(((word >> 9) + 0.5) / 2 ** 23)) for four in words_of_draw(seed, draw, count)
+           for word in four]
+    return torch.tensor(out[:count], dtype=torch.float64)
+
+
+def normal(seed, draw, count):
+    """Box-Muller on pairs of words."""
     out = []
-    for block in range(-(-count // 4)):
-        words = philox_words((block, 0, draw, 0), (seed & 0xFFFFFFFF, seed >> 32))
-        out += [-math.log(-math.log(((word >> 9) + 0.5) / 2 ** 23)) for word in words]
+    for four in words_of_draw(seed, draw, count):
+        for first, second in (four[:2], four[2:]):
+            radius = math.sqrt(-2 * math.log(((first >> 8) + 0.5) / 2 ** 24))
+            angle = 2 * math.pi * (second >> 8) / 2 ** 24
+            out += [radius * math.cos(angle), radius * math.sin(angle)]
     return torch.tensor(out[:count], dtype=torch.float64)
 
 
@@ -134,6 +149,41 @@ def draw_all(reference, text, temperature):
             assert best - second > LEAD, "a close race; choose other numbers"
             tokens[i].append(int(score.argmax()))
     return torch.tensor(tokens, dtype=torch.int32), torch.stack(logits)
+
+
+def cross_entropy(reference, text, embeddings, tokens):
+    """Nats per component of true tokens, one number for each row with text; its dot product is the true one."""
+    boundaries, out = reference.weights["dot.boundaries"], []
+    for i, row in enumerate(range(len(SEEDS), 2 * len(SEEDS))):
+        dot = CONFIG["num_buckets"] + int((boundaries <= embeddings[i].double() @ text["embeds"][row]).sum())
+        nats = 0
+        for k in range(CONFIG["num_components"]):
+            logits = reference.logits(text["hidden"][row], text["embeds"][row], int(text["used"][row]), dot,
+                                      [int(token) for token in tokens[i][:k]])
+            nats -= logits.log_softmax(0)[int(tokens[i][k])]
+        out.append(nats / CONFIG["num_components"])
+    return torch.stack(out)
+
+
+def diffusion_loss(model, text, embeddings):
+    """Squared error of PriorTransformer's denoised embeddings at the timesteps of three steps, in normalised units."""
+    from diffusers import PriorTransformer, UnCLIPScheduler
+    prior = PriorTransformer.from_pretrained(model / "prior").double().eval()
+    scheduler = UnCLIPScheduler.from_pretrained(model / "prior_scheduler")
+    assert scheduler.config.prediction_type == "sample"
+    scheduler.set_timesteps(LOSS_STEPS)
+    total = 0
+    for i, row in enumerate(range(len(SEEDS), 2 * len(SEEDS))):
+        clean = (embeddings[i].double() - prior.clip_mean[0]) / prior.clip_std[0]
+        mask = (torch.arange(77) < text["used"][row])[None]
+        for index, t in enumerate(scheduler.timesteps):
+            share = scheduler.alphas_cumprod[t].double()
+            noisy = share.sqrt() * clean + (1 - share).sqrt() * normal(LOSS_SEED + i, LOSS_DRAWS + index, 32)
+            predicted = prior(noisy[None], t, proj_embedding=text["embeds"][row][None],
+                              encoder_hidden_states=text["hidden"][row][None],
+                              attention_mask=mask).predicted_image_embedding[0]
+            total += (predicted - clean).square().mean()
+    return total / len(SEEDS) / LOSS_STEPS
 
 
 def main():
@@ -170,6 +220,8 @@ def main():
         "dot": text["dot"], "seeds": torch.tensor(SEEDS), "best_tokens": best, "best_logits": best_logits.float(),
         "drawn_tokens": drawn, "drawn_logits": drawn_logits.float(),
         "settings": torch.tensor([GUIDANCE, TEMPERATURE]).float(), "embeddings": z,
+        "cross_entropy": cross_entropy(reference, text, z, tokens).mean().float()[None],
+        "diffusion_loss": diffusion_loss(args.model, text, z).float()[None],
         "bucket_tokens": torch.tensor(tokens, dtype=torch.int32), "bucket_embeddings": torch.tensor(back).float()})
 
 
