@@ -26,7 +26,7 @@ const cli_command cli_commands[] = {
     { CLI_FIT_PCA, "fit-pca", "FILE...", "find the principal components of pictures or embeddings, for probe" },
     { CLI_UPSCALE, "upscale", "IMAGE", "enlarge a picture by the upsamplers alone" },
     { CLI_EMBED, "embed", "[TEXT...]", "print CLIP embeddings of texts and pictures as JSON lines" },
-    { CLI_EVAL, "eval", "KIND", "measure a model: prior, what its priors draw from captions against their pictures" },
+    { CLI_EVAL, "eval", "KIND", "measure a model: prior, what priors draw from captions; pairs, what inversion loses" },
     { CLI_INSPECT, "inspect", "[DIR|PNG]", "describe a model directory, or the settings stored in a picture, as JSON" },
     { CLI_DEVICES, "devices", "", "list the devices that can be used, as JSON" },
 };

@@ -11,6 +11,7 @@ static const struct eval_kind {
     int (*run)(const cli_args *args, cli_log *log, cli_error *err);
 } kinds[] = {
     { "prior", cli_eval_prior },
+    { "pairs", cli_eval_pairs },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -8,4 +8,7 @@
 /* Priors over captions and their pictures. */
 int cli_eval_prior(const cli_args *args, cli_log *log, cli_error *err);
 
+/* Pictures that become pairs and are drawn again. */
+int cli_eval_pairs(const cli_args *args, cli_log *log, cli_error *err);
+
 #endif

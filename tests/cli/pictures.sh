@@ -154,6 +154,25 @@ wrong_json() {
 }
 check "embeddings that are wrong" wrong_json
 
+# ---- eval pairs -----------------------------------------------------------------------------------------------------
+pairs() {
+    printf 'a cube\tpalette.png\n{"caption": "a ring", "image": "%s"}\n' "$images/wide-rgb.png" >list
+    run eval pairs --pairs list --invert-steps 4 -q && grep -q '"pairs": 2' out && grep -qE '"psnr_least": [0-9.]+' out &&
+        grep -qF '"image": "palette.png"' out && [ "$(grep -c '"cosine":' out)" -eq 3 ]
+}
+check "eval pairs" pairs
+closer() {
+    local few many
+    few=$(grep -m1 '"psnr":' out | tr -dc 0-9.)
+    run eval pairs --pairs list --invert-steps 50 -q || return 1
+    many=$(grep -m1 '"psnr":' out | tr -dc 0-9.)
+    [ "${many%.*}" -gt "${few%.*}" ]
+}
+check "eval pairs: more steps come closer" closer
+check "eval pairs without a list" refused 64 "--pairs" eval pairs
+printf 'a cube\ttruncated.png\n' >broken-list
+check "eval pairs with a damaged picture" refused 65 truncated.png eval pairs --pairs broken-list
+
 # ---- contact sheets -------------------------------------------------------------------------------------------------
 # Opens and closes its elements in order; python's parser when there is one. The C tests look closer.
 is_page() {
