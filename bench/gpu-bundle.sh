@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Packs the libraries that a build with all its tests needs and that a GPU machine may lack: jansson, libpng, zlib, utf8proc,
-# stb and Criterion with what it stands on, as headers and shared libraries. Run it on a Debian 12 (or older) machine that
-# has the packages; the folder then serves any x86-64 Linux with at least that glibc.
+# Packs the libraries that a build with all its tests needs and that a GPU machine may lack: jansson, libpng, zlib,
+# utf8proc, stb and Criterion with what it stands on, as headers and shared libraries. Run it on a Debian 12 (or older)
+# machine that has the packages; the folder then serves any x86-64 Linux with at least that glibc.
 #
 #   bench/gpu-bundle.sh FOLDER [--wheels]      --wheels: also diffusers 0.33.1, for the comparison with its modules
 #   cmake -DCMAKE_PREFIX_PATH=FOLDER ...       bench/gpu.sh does this and more by itself when told where the folder is
@@ -41,7 +41,8 @@ dependencies() {
         grep -Ev '/(libc|libm|libdl|librt|libpthread|libresolv|libgcc_s|libstdc\+\+)\.so' || true
 }
 
-for header in jansson.h jansson_config.h png.h pngconf.h pnglibconf.h zlib.h zconf.h utf8proc.h stb/stb_image_write.h; do
+for header in jansson.h jansson_config.h png.h pngconf.h pnglibconf.h zlib.h zconf.h utf8proc.h \
+    stb/stb_image_write.h; do
     copy_header "$header"
 done
 cp -rL "$(dirname "$(header_path criterion/criterion.h)")" "$folder/include/"

@@ -7,17 +7,18 @@
 #
 #   build      configure and compile for this GPU, without oneDNN
 #   ops        every case of every operation, every row of every table, against the double reference
-#   goldens    the parity tests and all others that know a device, in f32; networks in f16 and bf16; whole pictures in mode
-#              checked, and the same bytes in any batch
+#   goldens    the parity tests and all others that know a device, in f32; networks in f16 and bf16; whole pictures in
+#              mode checked, and the same bytes in any batch
 #   sanitizer  compute-sanitizer: memcheck, racecheck, synccheck, initcheck on the small cases, a box of time each
-#   bench      limits of this GPU, operations and stages of a model of Karlo's size, pictures; PyTorch and diffusers beside
+#   bench      limits of this GPU, operations and stages of a model of Karlo's size, pictures; PyTorch and diffusers
+#              beside them
 #
-#   -o  results: PART.log of each part, bench.jsonl, gpu.json (steps, failures, targets)    ($OUT, else BUILD/gpu)
-#   -b  build folder                                                                        (build/gpu-machine)
-#   -p  the bundle                                                                          (build/gpu-bundle, if it is there)
+#   -o  results: PART.log of each part, bench.jsonl, gpu.json (steps, failures, targets); default $OUT, else BUILD/gpu
+#   -b  build folder; default build/gpu-machine
+#   -p  the bundle; default build/gpu-bundle, if it is there
 #   -d  cuda:0; with sim:0 or cpu the same steps run without a GPU, in sizes that only show that they work
-#   -m  model for the measurements                                        (one of Karlo's size, written into the build folder)
-#   -t  seconds for a part                                                                  (540)
+#   -m  model for the measurements; default one of Karlo's size, written into the build folder
+#   -t  seconds for a part; default 540
 #
 # The exit status is 0 when every step passed or was skipped with a reason, 1 otherwise, 2 for a wrong call.
 set -u
@@ -69,8 +70,8 @@ note() {
     printf '%-9s %-44s %-8s %4s s  %s\n' "$1" "$2" "$3" "$4" "$6"
 }
 
-# step NAME SECONDS COMMAND...: runs it, within what is left of the part's time. Status 77 is skipped; running out of time
-# is a failure, except in a box, which ends when its time does.
+# step NAME SECONDS COMMAND...: runs it, within what is left of the part's time. Status 77 is skipped; running out of
+# time is a failure, except in a box, which ends when its time does.
 box=0
 step() {
     local name=$1 limit=$2 begin rc left state why=
@@ -101,7 +102,9 @@ step() {
 
 # Lines of the last step that tell of a failure; the last line when none does.
 failures() {
-    grep -E '^(FAILED|FAILED:|\[----\].*(:|Assertion)|\[FAIL\]|CMake Error|ninja: .*(error|failed)|========= (Invalid|Error|Race|Warning: Race|Uninit|Barrier|Program hit|ERROR SUMMARY: [1-9])|unclip)|error:|Errors while running|\*\*\*(Failed|Timeout|Exception)' \
+    local test='FAILED|\[----\].*(:|Assertion)|\[FAIL\]|unclip' tool='CMake Error|ninja: .*(error|failed)'
+    local sanitizer='========= (Invalid|Error|Race|Warning: Race|Uninit|Barrier|Program hit|ERROR SUMMARY: [1-9])'
+    grep -E "^($test|$tool|$sanitizer)|error:|Errors while running|\*\*\*(Failed|Timeout|Exception)" \
         "$build/gpu-step.txt" | head -n 20 | grep . || { [ "$box" = 1 ] || tail -n 1 "$build/gpu-step.txt"; }
 }
 
@@ -194,9 +197,11 @@ part_goldens() {
     local type name
     need test_parity || return
     export UNCLIP_TEST_DEVICE=$device
-    step "parity in f32" 200 "$bin/test_parity" --jobs 2 --filter '@(parity_networks/*_cpu|parity_pictures/*|parity_stages/*)'
+    step "parity in f32" 200 "$bin/test_parity" --jobs 2 \
+        --filter '@(parity_networks/*_cpu|parity_pictures/*|parity_stages/*)'
     step "parity in f16 and bf16" 100 "$bin/test_parity" --jobs 2 --filter 'parity_half/*'
-    [ $gpu = 0 ] || step "parity of the model that ships" 150 "$bin/test_parity" --jobs 2 --filter '@(parity_solids|parity_tiny_b)/*'
+    [ $gpu = 0 ] || step "parity of the model that ships" 150 "$bin/test_parity" --jobs 2 \
+        --filter '@(parity_solids|parity_tiny_b)/*'
     for type in f32 f16 bf16; do
         step "tiny-a checked in $type" 60 bash -c "checked_picture tiny-a $type 64"
         step "tiny-b checked in $type" 60 bash -c "checked_picture tiny-b $type 48"
@@ -212,17 +217,18 @@ part_sanitizer() {
     need unclip-check-ops || return
     sanitizer=$(PATH=$PATH:/usr/local/cuda/bin command -v compute-sanitizer || true)
     if [ $gpu = 0 ] || [ -z "$sanitizer" ]; then
-        note "$part" compute-sanitizer skipped 0 77 "$([ $gpu = 0 ] && echo "no GPU" || echo "compute-sanitizer is missing")"
+        note "$part" compute-sanitizer skipped 0 77 "$([ $gpu = 0 ] && echo "no GPU" || echo "it is missing")"
         return
     fi
+    local common=(--error-exitcode 9 --print-limit 20 --report-api-errors no)
     box=1
     for tool in memcheck racecheck synccheck initcheck; do
         local only=() # the libraries' kernels are not ours to check, and take long
         [ $tool = memcheck ] || only=(--kernel-regex kns=k_)
-        step "$tool, small cases" 100 "$sanitizer" --tool "$tool" --error-exitcode 9 --print-limit 20 --report-api-errors no "${only[@]}" \
+        step "$tool, small cases" 100 "$sanitizer" --tool "$tool" "${common[@]}" "${only[@]}" \
             "$bin/unclip-check-ops" --device "$device" --most 2500
     done
-    step "memcheck, a picture" 90 "$sanitizer" --tool memcheck --leak-check full --error-exitcode 9 --print-limit 20 --report-api-errors no \
+    step "memcheck, a picture" 90 "$sanitizer" --tool memcheck --leak-check full "${common[@]}" \
         "$bin/unclip-cuda" -q --device "$device" -m tests/goldens/models/tiny-a -p x -s 1 --steps 3 --prior-steps 3 \
         --size 64 -o "$build/gpu-memcheck.png"
     box=0
@@ -231,8 +237,10 @@ part_sanitizer() {
 # ---- bench -----------------------------------------------------------------------------------------------------------
 
 karlo() {
+    local scale=1
     [ -e "$model/complete" ] && return
-    rm -rf "$model" && "$python" tests/goldens/make_karlo_size.py "$model" --dtype f16 $([ $gpu = 1 ] || echo --scale 5) &&
+    [ "$gpu" = 1 ] || scale=5
+    rm -rf "$model" && "$python" tests/goldens/make_karlo_size.py "$model" --dtype f16 --scale $scale &&
         touch "$model/complete"
 }
 

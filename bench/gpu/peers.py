@@ -4,8 +4,8 @@
 
 Reads the rows of `unclip-bench ops` and `unclip-bench stages`, repeats operations of the plans (attention by
 scaled_dot_product_attention with flash, cuDNN and memory-efficient backends; group norm with SiLU; the heaviest
-convolutions and matmuls) and the networks of the stages (diffusers' modules with the configurations of --model and random
-weights, eager and by torch.compile), and appends one row for each: the same name, in "context" the engine that it is.
+convolutions and matmuls) and the networks of the stages (diffusers' modules with the configurations of --model and
+random weights, eager and by torch.compile), and appends one row for each: the same name, in "context" the engine.
 Without PyTorch it says so and ends with status 77; without diffusers the networks are left out and a row says why.
 """
 import argparse
@@ -88,7 +88,7 @@ def flag_value(name, letter):
 
 
 def attention(row, dtype, device):
-    """Keys of the context and of the tokens are joined beforehand, and the context's bias is left out: in the peers' favour."""
+    """Keys of context and tokens are joined beforehand, and the context's bias is left out: in the peers' favour."""
     shapes, heads = shapes_of(row["name"])[:-1], flag_value(row["name"], "h")
     queries, keys = shapes[0], sum(shape[1] for shape in shapes[1:])
     make = lambda length: torch.randn(queries[0], heads, length, queries[2] // heads, dtype=dtype, device=device)
@@ -239,7 +239,8 @@ def one_network(row, module, config, report, clock, device, compiled):
 
 
 def networks(rows, arguments, report, clock, device, deadline):
-    steps = [row for row in rows if row.get("bench") == "stages" and row.get("part") == "step" and row["stage"] in FOLDERS]
+    steps = [row for row in rows if row.get("bench") == "stages" and row.get("part") == "step"
+             and row["stage"] in FOLDERS]
     classes, why = import_diffusers(arguments.wheels, arguments.unpack)
     if not classes or not arguments.model:
         report.row({"name": "networks"}, "diffusers", {}, missing=why or "no --model given")
@@ -248,7 +249,8 @@ def networks(rows, arguments, report, clock, device, deadline):
     for compiled in (False, True) if device.type == "cuda" else (False,):
         for row in order:
             if time.monotonic() > deadline:
-                report.row(row, "diffusers, torch.compile" if compiled else "diffusers, eager", {}, missing="no time left")
+                label = "diffusers, torch.compile" if compiled else "diffusers, eager"
+                report.row(row, label, {}, missing="no time left")
                 continue
             module, config = network(classes, arguments.model, row["stage"], TYPES[row["type"]], device)
             one_network(row, module, config, report, clock, device, compiled)

@@ -2,8 +2,8 @@
 
     python report.py STEPS.tsv OUT DEVICE
 
-STEPS.tsv: part, name, state, seconds, status and reason of each step; OUT/bench.jsonl: rows of unclip-bench and peers.py,
-if the part bench was run. A target is met, missed, or not measured; only what a GPU gave counts as measured.
+STEPS.tsv: part, name, state, seconds, status and reason of each step; OUT/bench.jsonl: rows of unclip-bench and
+peers.py, if the part bench was run. A target is met, missed, or not measured; only what a GPU gave counts as measured.
 """
 import json
 import os
@@ -46,19 +46,20 @@ def attention_ratio(ours, peers):
 
 def picture(ours, batch):
     for row in ours:
-        if row["bench"] == "cascade" and row["batch"] == batch and row["part"] == "warm" and row["name"].endswith(": all"):
+        warm = row["bench"] == "cascade" and row["batch"] == batch and row["part"] == "warm"
+        if warm and row["name"].endswith(": all"):
             return row["p50_s"] / batch, row["name"]
     return None, None
 
 
 def launch_gaps(ours):
-    """1 - (sum of the operations, each timed alone) / (the decoder's launch, replayed). Events around each operation take
-    time too, so that this errs towards too small a gap."""
+    """1 - (sum of the operations, each timed alone) / (the decoder's launch, replayed). Events around each operation
+    take time too, so that this errs towards too small a gap."""
     for batch in (1, 8):
-        busy = sum(row["times"] * row["p50_s"] for row in ours if row["bench"] == "ops" and row.get("stage") == "decoder"
-                   and row.get("part") == "plan" and row["batch"] == batch)
-        whole = sum(row["times"] * row["p50_s"] for row in ours if row["bench"] == "stages" and row.get("stage") == "decoder"
-                    and row.get("part") in ("once", "step", "last step") and row["batch"] == batch)
+        decoder = [row for row in ours if row.get("stage") == "decoder" and row["batch"] == batch]
+        busy = sum(row["times"] * row["p50_s"] for row in decoder if row["bench"] == "ops" and row["part"] == "plan")
+        whole = sum(row["times"] * row["p50_s"] for row in decoder
+                    if row["bench"] == "stages" and row["part"] in ("once", "step", "last step"))
         if busy and whole:
             return 1 - busy / whole, f"decoder, batch {batch}"
     return None, None
@@ -68,7 +69,8 @@ def targets(ours, peers):
     at_least = lambda name, value, limit: (name, f">= {limit}", value, lambda v: v >= limit)
     at_most = lambda name, value, limit: (name, f"<= {limit}", value, lambda v: v <= limit)
     yield at_least("attention: flash attention's time / ours, decoder's largest", attention_ratio(ours, peers), 1.0)
-    yield at_least("group norm + SiLU above 40 MB: share of copy bandwidth", least_share(ours, "group_norm", LARGE), 0.85)
+    yield at_least("group norm + SiLU above 40 MB: share of copy bandwidth", least_share(ours, "group_norm", LARGE),
+                   0.85)
     yield at_least("noise step: share of copy bandwidth", least_share(ours, "noise_step", LARGE / 10), 0.85)
     yield at_most("Karlo-size picture, batch 1, s", picture(ours, 1), 0.30)
     yield at_most("Karlo-size picture, batch 1, s, later", picture(ours, 1), 0.20)
@@ -81,7 +83,8 @@ def judge(ours, peers, real):
     for name, wanted, (value, where), met in targets(ours, peers):
         measured = real and value is not None
         state = ("met" if met(value) else "missed") if measured else "not measured"
-        yield {"target": name, "wanted": wanted, "measured": value if measured else None, "where": where, "state": state}
+        yield {"target": name, "wanted": wanted, "measured": value if measured else None, "where": where,
+               "state": state}
 
 
 def faster_than(ours, peers):
