@@ -53,7 +53,8 @@ static json_t *describe_libraries(void) {
 
 static json_t *describe_context(const bench_options *o, const char *device_text) {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    json_t *c = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "engine", "unclip-cuda", "version", unclip_version(),
+    const char *slash = strrchr(o->model, '/'), *model = slash && slash[1] ? slash + 1 : o->model;
+    json_t *c = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "model", model, "engine", "unclip-cuda", "version", unclip_version(),
                           "commit", UC_BENCH_COMMIT, "compiler", UC_BENCH_COMPILER, "device", o->device, "threads",
                           o->threads ? o->threads : (int)cores, "clock", o->cpu_clock ? "processor" : "wall");
     json_object_set_new(c, "machine", describe_machine());

@@ -124,8 +124,7 @@ def measure_stage(options, stage, ours_context, file):
             engines.append(open_ours(options, stage, "bf16", f"{folder}/bf16.safetensors"))
         engines += [open_peer(options, name, stage, tensors) for name in options.engines if not name.startswith("unclip")]
         engines = [engine for engine in engines if engine]
-        for engine in engines:
-            engine.run()
+        # each has run once already, to be compared
         for _ in range(options.rounds):
             for engine in engines:
                 engine.seconds.append(engine.run())

@@ -1,13 +1,18 @@
 """Tables of bench/README.md from a result file.
 
-    python table.py RESULTS.jsonl
+    python table.py RESULTS.jsonl [--into README.md]
 
 Prints the comparison with other engines (a step of each stage, the picture that those steps make, ratios to the best
-other engine), and the operations that take most of a picture's time with their share of the machine's limit.
+other engine), and the operations that take most of a picture's time with their share of the machine's limit. --into puts
+that between the two comments "results" of a page instead.
 """
+import argparse
 import collections
+import contextlib
+import io
 import json
-import sys
+import os
+import re
 
 
 def read(path):
@@ -48,7 +53,7 @@ def peers_table(rows):
     print()
 
 
-def dearest(rows, precision, count=10):
+def dearest(rows, model, precision, count=10):
     rows = [row for row in rows if row["bench"] == "ops" and row.get("part") == "plan" and row["type"] == precision]
     if not rows:
         return
@@ -56,7 +61,7 @@ def dearest(rows, precision, count=10):
     by_op = collections.Counter()
     for row in rows:
         by_op[row["op"]] += row["p50_s"] * row["times"] / total
-    print(f"\n{precision}: {total:.1f} s a picture; " + ", ".join(f"{op} {100 * part:.1f} %" for op, part in
+    print(f"\n{model}, {precision}: {total:.1f} s a picture; " + ", ".join(f"{op} {100 * part:.1f} %" for op, part in
                                                                  by_op.most_common(6)) + "\n")
     print("| operation | part of the time | ms | times | GFLOP/s | share of limit |\n|---|---|---|---|---|---|")
     for row in sorted(rows, key=lambda row: -row["p50_s"] * row["times"])[:count]:
@@ -73,12 +78,40 @@ def pictures(rows):
         print(f"| {row['name']} ({row['type']}) | {row['min_s']:.3f} | {row['p50_s']:.3f} | {row['p95_s']:.3f} |")
 
 
+def origin(rows, path):
+    context = rows[0]["context"]
+    libraries = ", ".join(f"{name} {version}" for name, version in context["libraries"].items())
+    print(f"From [{os.path.basename(path)}](results/{os.path.basename(path)}): {context['machine']['cpu']}, "
+          f"{context['threads']} threads, commit {context['commit']}, {context['compiler']}, {libraries}.\n")
+    for row in rows:
+        if row["name"] == "limits":
+            peaks = ", ".join(f"{row[f'{name}_flops_per_second'] / 1e9:.0f} GFLOP/s {name}" for name in ("f32", "bf16")
+                              if f"{name}_flops_per_second" in row)
+            print(f"Limits: {row['bytes_per_second'] / 1e9:.1f} GB/s copied, {peaks}.\n")
+            break
+
+
 def main():
-    rows = read(sys.argv[1])
-    peers_table(rows)
-    pictures(rows)
-    for precision in ("f32", "bf16"):
-        dearest(rows, precision)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results")
+    parser.add_argument("--into")
+    options = parser.parse_args()
+    rows, text = read(options.results), io.StringIO()
+    with contextlib.redirect_stdout(text):
+        origin(rows, options.results)
+        peers_table(rows)
+        pictures(rows)
+        models = sorted({(row["context"].get("model", ""), row["type"]) for row in rows if row["bench"] == "ops" and "type" in row})
+        for model, precision in models:
+            dearest([row for row in rows if row["context"].get("model", "") == model], model, precision)
+    if not options.into:
+        print(text.getvalue(), end="")
+        return
+    with open(options.into, encoding="utf-8") as file:
+        page = file.read()
+    between = r"(<!-- results -->\n).*(<!-- end of results -->)"
+    with open(options.into, "w", encoding="utf-8") as file:
+        file.write(re.sub(between, lambda found: found[1] + "\n" + text.getvalue() + "\n" + found[2], page, flags=re.S))
 
 
 if __name__ == "__main__":
