@@ -2,10 +2,12 @@
  * compiled for each instruction set that this machine runs, weights prepared beforehand, and oneDNN. One test an
  * operation. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "driver.h"
+#include "engine/core/philox.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/onednn.h"
@@ -157,6 +159,40 @@ Test(ops, conv2d_by_winograd) {
                                  .user = isa + blocks };
             check_all(UC_OP_conv2d, &way);
         }
+}
+
+/* The longest sums of any network here: the error must stay that of a short one. Against sums in double. */
+Test(ops, winograd_of_many_channels) {
+    enum { C = 2560, O = 6, SIZE = 16, COUNT = O * SIZE * SIZE };
+    static float x[SIZE * SIZE * C], w[O * C * 9], y[COUNT];
+    static double expected[COUNT];
+    for (size_t i = 0; i < sizeof x / sizeof *x; i += 4) uc_philox_normal4(1, 0, 0, i / 4, x + i);
+    for (size_t i = 0; i < sizeof w / sizeof *w; i += 4) uc_philox_normal4(2, 0, 0, i / 4, w + i);
+    uc_launch l = { .kind = UC_OP_conv2d, .attrs.conv2d = { .stride = 1, .pad = 1 }, .threads = 1 };
+    l.in[UC_CONV_X] = (uc_view){ UC_F32, UC_NHWC, UC_SHAPE4(1, C, SIZE, SIZE), x };
+    l.in[UC_CONV_WEIGHT] = (uc_view){ UC_F32, UC_PLAIN, UC_SHAPE4(O, C, 3, 3), w };
+    l.out[0] = (uc_view){ UC_F32, UC_NHWC, UC_SHAPE4(1, O, SIZE, SIZE), y };
+    double squares = 0, error = 0;
+    for (int i = 0; i < COUNT; i++) {
+        const int o = i % O, at_x = i / O % SIZE, at_y = i / O / SIZE;
+        for (int tap = 0; tap < 9; tap++) {
+            const int from_x = at_x + tap % 3 - 1, from_y = at_y + tap / 3 - 1;
+            if (from_x < 0 || from_y < 0 || from_x >= SIZE || from_y >= SIZE) continue;
+            for (int c = 0; c < C; c++)
+                expected[i] += (double)x[(from_y * SIZE + from_x) * C + c] * (double)w[(o * C + c) * 9 + tap];
+        }
+        squares += expected[i] * expected[i];
+    }
+    void *packed = NULL;
+    if (posix_memalign(&packed, 64, uc_cpu_packed_bytes(&l.in[UC_CONV_WEIGHT])) ||
+        posix_memalign(&l.scratch, 64, uc_cpu_winograd_scratch(&l)))
+        abort();
+    uc_cpu_pack(packed, &l.in[UC_CONV_WEIGHT], 1);
+    uc_cpu_winograd(&l, packed);
+    for (int i = 0; i < COUNT; i++) error += ((double)y[i] - expected[i]) * ((double)y[i] - expected[i]);
+    cr_expect(sqrt(error / squares) < 2e-6, "the error is %.2e of the results", sqrt(error / squares));
+    free(packed);
+    free(l.scratch);
 }
 
 #define UC_OP(name, inputs, atol, rtol, what) \
