@@ -86,6 +86,10 @@ def kept(labels, truth, names):
     return (labels[:, columns] == truth[columns]).all(1)
 
 
+def slug(name):
+    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-")
+
+
 def percent(values):
     return f"{100 * np.mean(values):.0f} %"
 
@@ -118,7 +122,7 @@ def variations(engine, judge, pictures, work):
                           ("--from-noise", ("--from-noise",))):
         shape, color, both, distance = [], [], [], []
         for k, (scene, path) in enumerate(pictures):
-            drawn = engine.draw(work / f"variations-{name.strip('-').replace(' ', '')}-{k}", "vary", path, "-b", 3,
+            drawn = engine.draw(work / f"variations-{slug(name)}-{k}", "vary", path, "-b", 3,
                                 *options)
             labels, truth = read(judge, drawn), torch.tensor(scenes.labels(scene))
             shape += kept(labels, truth, ("shape_a", "shape_b")).tolist()
@@ -142,7 +146,7 @@ def text_diffs(engine, judge, count, rng, work):
         blue, same = np.zeros((count, len(THETAS))), np.zeros((count, len(THETAS)))
         for k, (scene, path) in enumerate(red):
             caption = captions.plain_caption(scene)
-            frames = engine.draw(work / f"textdiff-{name.replace(' ', '')}-{k}", "textdiff", path, "--from", caption,
+            frames = engine.draw(work / f"textdiff-{slug(name)}-{k}", "textdiff", path, "--from", caption,
                                  "--to", caption.replace("red", "blue"), "--theta-max", THETAS[-1], "--frames",
                                  len(THETAS), *options)
             labels, truth = read(judge, frames), scenes.labels(scene)
