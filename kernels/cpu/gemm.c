@@ -17,37 +17,43 @@ size_t uc_cpu_panel_floats(const uc_view *w) {
     return w->dtype == UC_F32 ? 0 : (size_t)(32 * inputs_of(w->shape) * taps_of(w->shape));
 }
 
-/* Where a panel lies: number `step` of k of its column c. Pairs of steps lie together in narrow panels (group 2). */
+/* A panel's columns; in narrow panels pairs of steps of k lie together. */
 typedef struct panel_place {
-    int64_t width, group;
+    int64_t width;
+    bool pairs;
 } panel_place;
 
-static int64_t place_of(const panel_place *p, int64_t step, int64_t c) {
-    return (step / p->group * p->width + c) * p->group + step % p->group;
-}
-
-/* One column of a panel: the filter of one output, which the file has as [input][tap] and the panel as [tap][input]. */
-#define PACK_COLUMN(name, type)                                                                              \
-    static void name(type *panel, const type *filter, int64_t inputs, int64_t taps, const panel_place *p, int64_t c) { \
-        for (int64_t i = 0; i < inputs; i++)                                                                 \
-            for (int64_t t = 0; t < taps; t++) panel[place_of(p, t * inputs + i, c)] = filter[i * taps + t]; \
+/* Inputs from ... end of one column: the filter of one output, which the file has as [input][tap], the panel as
+ * [tap][input]. */
+#define PACK_COLUMN(name, type)                                                                                       \
+    static void name(type *panel, const type *filter, int64_t inputs, int64_t taps, panel_place p, int64_t c,         \
+                     int64_t from, int64_t end) {                                                                     \
+        for (int64_t i = from; i < end; i++)                                                                          \
+            for (int64_t t = 0; t < taps; t++) {                                                                      \
+                const int64_t step = t * inputs + i;                                                                  \
+                panel[p.pairs ? (step / 2 * p.width + c) * 2 + step % 2 : step * p.width + c] = filter[i * taps + t]; \
+            }                                                                                                         \
     }
 PACK_COLUMN(pack_column_16, uint16_t)
 PACK_COLUMN(pack_column_32, uint32_t)
 #undef PACK_COLUMN
 
-/* One panel from output `first` on; columns beyond the last output are zeros. */
+/* One panel from output `first` on; columns beyond the last output are zeros. A few inputs at a time, so that what is
+ * written stays in the cache until every column has been there. */
 static void pack_panel(void *packed, const uc_view *weight, int64_t first, panel_place p) {
+    enum { TOGETHER = 256 };
     const int64_t inputs = inputs_of(weight->shape), taps = taps_of(weight->shape), k = inputs * taps;
-    const int64_t columns = uc_min64(p.width, weight->shape.dim[0] - first);
+    const int64_t columns = uc_min64(p.width, weight->shape.dim[0] - first), some = uc_max64(TOGETHER / taps, 1);
     const size_t size = uc_dtype_size(weight->dtype);
     char *panel = (char *)packed + (size_t)(first * k) * size;
     if (columns < p.width) memset(panel, 0, (size_t)(k * p.width) * size);
-    for (int64_t c = 0; c < columns; c++) {
-        const void *filter = uc_at(weight->data, weight->dtype, (first + c) * k);
-        if (size == 2) pack_column_16((uint16_t *)(void *)panel, filter, inputs, taps, &p, c);
-        else pack_column_32((uint32_t *)(void *)panel, filter, inputs, taps, &p, c);
-    }
+    for (int64_t from = 0; from < inputs; from += some)
+        for (int64_t c = 0; c < columns; c++) {
+            const void *filter = uc_at(weight->data, weight->dtype, (first + c) * k);
+            const int64_t end = uc_min64(from + some, inputs);
+            if (size == 2) pack_column_16((uint16_t *)(void *)panel, filter, inputs, taps, p, c, from, end);
+            else pack_column_32((uint32_t *)(void *)panel, filter, inputs, taps, p, c, from, end);
+        }
 }
 
 void uc_cpu_pack_for(uc_isa isa, void *packed, const uc_view *weight, int threads) {
@@ -59,7 +65,7 @@ void uc_cpu_pack_for(uc_isa isa, void *packed, const uc_view *weight, int thread
     for (int64_t p = 0; p < panels; p++) {
         const int64_t first = p * 2 * lanes;
         const int vectors = uc_panel_vectors(s.dim[0] - first, lanes, run);
-        const panel_place place = { .width = vectors ? vectors * lanes : lanes / 2, .group = vectors ? 1 : 2 };
+        const panel_place place = { .width = vectors ? vectors * lanes : lanes / 2, .pairs = vectors == 0 };
         pack_panel(packed, weight, first, place);
     }
 }
