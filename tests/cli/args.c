@@ -96,6 +96,10 @@ Test(cli_args, choices_stand_in_the_order_of_the_librarys_enums) {
         { CLI_FLAG_MODE, "replay", UNCLIP_RUN_REPLAY },    { CLI_FLAG_MODE, "eager", UNCLIP_RUN_EAGER },
         { CLI_FLAG_MODE, "checked", UNCLIP_RUN_CHECKED },  { CLI_FLAG_MODE, "timed", UNCLIP_RUN_TIMED },
         { CLI_FLAG_RNG, "philox", UNCLIP_RNG_PHILOX },     { CLI_FLAG_RNG, "torch-cpu", UNCLIP_RNG_TORCH_CPU },
+        { CLI_FLAG_DEGRADE, "none", UNCLIP_DEGRADE_NONE }, { CLI_FLAG_DEGRADE, "blur", UNCLIP_DEGRADE_BLUR },
+        { CLI_FLAG_DEGRADE, "bsr", UNCLIP_DEGRADE_BSR },   { CLI_FLAG_CONDITION, "prior", UNCLIP_CONDITION_PRIOR },
+        { CLI_FLAG_CONDITION, "text-embedding", UNCLIP_CONDITION_TEXT_EMBEDDING },
+        { CLI_FLAG_CONDITION, "caption", UNCLIP_CONDITION_CAPTION },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *choices = cli_flags[cases[i].flag].choices;

@@ -124,6 +124,21 @@ Test(cli_settings, presets_yield_to_flags) {
     cr_assert_eq(o.stage[UNCLIP_STAGE_SR256].steps, 7);
 }
 
+Test(cli_settings, conditions_come_from_flags_and_from_pictures) {
+    cli_replay replay;
+    cli_error err = { 0 };
+    cr_assert_eq(filled(ARGS("x", "--condition=text_embedding"), NULL).condition, UNCLIP_CONDITION_TEXT_EMBEDDING);
+    cr_assert_eq(cli_replay_parse(&replay, "{\"condition\": \"caption\"}", "p.png", &err), 0, "%s", err.message);
+    cr_assert_eq(filled(ARGS("x"), &replay).condition, UNCLIP_CONDITION_CAPTION);
+    cr_assert_eq(filled(ARGS("x", "--condition=prior"), &replay).condition, UNCLIP_CONDITION_PRIOR);
+    cr_assert_not(replay.given_embedding);
+    cli_replay_free(&replay);
+    cr_assert_eq(cli_replay_parse(&replay, "{\"condition\": \"given\"}", "p.png", &err), 0, "%s", err.message);
+    cr_assert(replay.given_embedding);
+    cli_replay_free(&replay);
+    cr_assert_eq(cli_replay_parse(&replay, "{\"condition\": \"dreams\"}", "p.png", &err), CLI_DATA);
+}
+
 Test(cli_settings, random_seeds_differ) {
     unclip_generate_options a = filled(ARGS("x"), NULL), b = filled(ARGS("x", "--seed=-1"), NULL);
     cr_assert_neq(a.seed, b.seed, "two draws of 32 bits were equal; run again before believing it");
