@@ -116,8 +116,8 @@ typedef struct png_texts { uc_png_text items[3]; size_t count; char *shown; } pn
 static unclip_status texts_of(const unclip_image *image, png_texts *texts, unclip_error *err) {
     *texts = (png_texts){ .count = 0 };
     if (image->parameters_json) {
-        texts->shown = uc_parameters_text(image->parameters_json);
-        if (!texts->shown) return uc_fail(err, UNCLIP_ERR_ARGUMENT, "the image's parameters are not JSON");
+        const unclip_status status = uc_parameters_text(&texts->shown, image->parameters_json, err);
+        if (status) return status;
         texts->items[texts->count++] = (uc_png_text){ "parameters", texts->shown };
         texts->items[texts->count++] = (uc_png_text){ "unclip", image->parameters_json };
     }

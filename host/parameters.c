@@ -131,23 +131,29 @@ static const char *string_at(const json_t *object, const char *key) {
     return text ? text : "";
 }
 
-char *uc_parameters_text(const char *json) {
+unclip_status uc_parameters_text(char **text, const char *json, unclip_error *err) {
     json_t *root = json_loads(json, 0, NULL);
-    if (!root) return NULL;
+    *text = NULL;
+    if (!root) return uc_fail(err, UNCLIP_ERR_ARGUMENT, "the image's parameters are not JSON");
     const json_t *decoder = json_object_get(json_object_get(root, "stages"), "decoder");
     const json_t *seed = json_object_get(root, "seed");
-    char *seed_text = json_dumps(seed, JSON_ENCODE_ANY);
+    char *seed_text = seed ? json_dumps(seed, JSON_ENCODE_ANY) : NULL;
     const char *prompt = string_at(root, "prompt");
     const long long size = json_integer_value(json_object_get(root, "size"));
     const size_t capacity = strlen(prompt) + 1024;
-    char *text = malloc(capacity);
-    if (text && seed_text)
-        snprintf(text, capacity,
+    char *out = malloc(capacity);
+    const bool good = out && (seed_text || !seed);
+    if (good)
+        snprintf(out, capacity,
                  "%s\nSteps: %lld, Sampler: %s, CFG scale: %g, Seed: %s, Size: %lldx%lld, Model hash: %s, Model: %s, "
                  "Version: unclip-cuda %s", prompt, (long long)json_integer_value(json_object_get(decoder, "steps")),
-                 string_at(decoder, "sampler"), json_number_value(json_object_get(decoder, "guidance")), seed_text,
-                 size, size, string_at(root, "model_hash"), string_at(root, "model"), string_at(root, "version"));
+                 string_at(decoder, "sampler"), json_number_value(json_object_get(decoder, "guidance")),
+                 seed ? seed_text : "", size, size, string_at(root, "model_hash"), string_at(root, "model"),
+                 string_at(root, "version"));
+    else free(out);
     free(seed_text);
     json_decref(root);
-    return text;
+    if (!good) return uc_fail_memory(err, capacity, "the image's parameters");
+    *text = out;
+    return UNCLIP_OK;
 }

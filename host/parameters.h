@@ -19,7 +19,8 @@ uint64_t uc_model_hash(const uc_model *model);
 /* The JSON object that --params-from reads; released with free. NULL when out of memory. */
 char *uc_parameters_json(const uc_provenance *from, const uc_request *request, const unclip_image *image);
 
-/* "PROMPT\nSteps: 25, Sampler: ddim, CFG scale: 4, Seed: 7, ..." (the convention of A1111's web interface). */
-char *uc_parameters_text(const char *json);
+/* "PROMPT\nSteps: 25, Sampler: ddim, CFG scale: 4, Seed: 7, ..." (the convention of A1111's web interface); what
+ * the JSON object lacks stays empty. Released with free. */
+unclip_status uc_parameters_text(char **text, const char *json, unclip_error *err);
 
 #endif

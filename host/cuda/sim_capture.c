@@ -25,7 +25,7 @@ int sim_capture(sim_runtime *s, uc_stream *stream, sim_work *w) {
     if (e->count == e->capacity) {
         const int capacity = e->capacity ? 2 * e->capacity : 64;
         sim_work *grown = realloc(e->work, (size_t)capacity * sizeof *grown);
-        if (!grown) return sim_misuse(s, UC_CUDA_OperatingSystem, "the simulation is out of memory");
+        if (!grown) return sim_misuse(s, UC_CUDA_MemoryAllocation, "the simulation is out of memory");
         e->work = grown;
         e->capacity = capacity;
     }
@@ -103,7 +103,7 @@ static int merge_accesses(sim_runtime *s, uc_exec *e) {
     int count = 0;
     for (int i = 0; i < e->count; i++) count += e->work[i].access_count;
     e->access = malloc(((size_t)count + 1) * sizeof *e->access);
-    if (!e->access) return sim_misuse(s, UC_CUDA_OperatingSystem, "the simulation is out of memory");
+    if (!e->access) return sim_misuse(s, UC_CUDA_MemoryAllocation, "the simulation is out of memory");
     count = 0;
     for (int i = 0; i < e->count; i++) {
         memcpy(e->access + count, e->work[i].access, (size_t)e->work[i].access_count * sizeof *e->access);
@@ -229,7 +229,7 @@ int sim_run_exec(sim_runtime *s, const uc_exec *e) {
         return failed;
     }
     bool *done = calloc((size_t)e->count + 1, sizeof *done);
-    if (!done) return sim_misuse(s, UC_CUDA_OperatingSystem, "the simulation is out of memory");
+    if (!done) return sim_misuse(s, UC_CUDA_MemoryAllocation, "the simulation is out of memory");
     failed = run_in_some_order(s, e, done);
     free(done);
     return failed;

@@ -135,7 +135,7 @@ static int run_on_cpu(sim_runtime *s, uc_launch *l) {
     const size_t bytes = kernel.scratch(l);
     if ((filtered && !filter) || posix_memalign(&scratch, 64, bytes ? bytes : 1)) {
         free(filter);
-        return sim_misuse(s, UC_CUDA_OperatingSystem, "the simulation is out of memory");
+        return sim_misuse(s, UC_CUDA_MemoryAllocation, "the simulation is out of memory");
     }
     l->scratch = scratch;
     kernel.run(l);

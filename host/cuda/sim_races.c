@@ -40,7 +40,7 @@ static int note_touch(sim_runtime *s, const uc_stream *stream, const sim_access 
     if (b->touch_count == b->touch_capacity) {
         const size_t capacity = b->touch_capacity ? 2 * b->touch_capacity : 16;
         sim_touch *grown = realloc(b->touches, capacity * sizeof *grown);
-        if (!grown) return sim_misuse(s, UC_CUDA_OperatingSystem, "the simulation is out of memory");
+        if (!grown) return sim_misuse(s, UC_CUDA_MemoryAllocation, "the simulation is out of memory");
         b->touches = grown;
         b->touch_capacity = capacity;
     }
@@ -99,7 +99,7 @@ static uint64_t *reachable(const uc_exec *e, size_t words) {
 int sim_order_captured(sim_runtime *s, uc_exec *e) {
     const size_t words = ((size_t)e->count + 63) / 64;
     uint64_t *before = reachable(e, words);
-    int failed = before ? 0 : sim_misuse(s, UC_CUDA_OperatingSystem, "the simulation is out of memory");
+    int failed = before ? 0 : sim_misuse(s, UC_CUDA_MemoryAllocation, "the simulation is out of memory");
     for (int i = 0; i < e->count && !failed; i++)
         for (int k = 0; k < i && !failed; k++) {
             const sim_access *x, *y;

@@ -100,7 +100,7 @@ static int push(sim_runtime *s, uc_stream *t, const sim_work *w) {
         if (t->count == t->capacity) {
             const size_t capacity = t->capacity ? 2 * t->capacity : 64;
             sim_work *grown = realloc(t->queue, capacity * sizeof *grown);
-            if (!grown) return sim_misuse(s, UC_CUDA_OperatingSystem, "the simulation is out of memory");
+            if (!grown) return sim_misuse(s, UC_CUDA_MemoryAllocation, "the simulation is out of memory");
             t->queue = grown;
             t->capacity = capacity;
         }
