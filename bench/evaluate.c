@@ -1,7 +1,7 @@
 /* evaluate.c - unclip-bench evaluate --stage NAME -o FILE: our side of a comparison with another engine. One evaluation
  * of a stage's network, in the middle of its schedule: its inputs and what it predicts go into FILE (safetensors), from
- * which the other engine takes the same inputs. Then every line on standard input runs the evaluation once more, and its
- * seconds are printed; so several engines can be timed in turns. */
+ * which the other engine takes the same inputs. Then every line on standard input runs the evaluation once more, and
+ * its seconds are printed; so several engines can be timed in turns. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -16,7 +16,7 @@ static const struct {
     { "cascade", bench_cascade, "whole pictures, split by stage" },
     { "load", bench_load, "time to the first step, cold and warm" },
     { "memory", bench_memory, "what --estimate says beside what was resident" },
-    { "evaluate", bench_evaluate, "--stage NAME -o FILE: inputs and output of a step, then a time for every line read" },
+    { "evaluate", bench_evaluate, "--stage NAME -o FILE: a step's inputs and output, then a time for every line" },
     { "compare", bench_compare, "A.jsonl B.jsonl: what changed beyond noise" },
     { "roofline", bench_roofline, "RESULTS.jsonl -o PICTURE.svg" },
 };

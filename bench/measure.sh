@@ -22,9 +22,9 @@ say "the model that ships: pictures, loading, memory, operations"
 [ -n "$karlo" ] || { say "no model of Karlo's size was given"; exit 0; }
 
 say "Karlo's size: operations"
-"$bench" ops -m "$karlo" -o "$out" --cases 0 --least 1 --most 1 --seconds 0 --stage prior,decoder,sr256 >/dev/null
-"$bench" ops -m "$karlo" -o "$out" --cases 0 --least 1 --most 1 --seconds 0 --stage prior,decoder,sr256 --type bf16 >/dev/null ||
-    echo "no bf16 on this machine"
+ops() { "$bench" ops -m "$karlo" -o "$out" --cases 0 --least 1 --most 1 --seconds 0 --stage prior,decoder,sr256 "$@"; }
+ops >/dev/null
+ops --type bf16 >/dev/null || echo "no bf16 on this machine"
 
 "$python" -c 'import torch, diffusers' 2>/dev/null || { say "no other engines here"; exit 0; }
 say "Karlo's size: a step of each stage, in turns with PyTorch"

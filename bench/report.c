@@ -54,9 +54,10 @@ static json_t *describe_libraries(void) {
 static json_t *describe_context(const bench_options *o, const char *device_text) {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const char *slash = strrchr(o->model, '/'), *model = slash && slash[1] ? slash + 1 : o->model;
-    json_t *c = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "model", model, "engine", "unclip-cuda", "version", unclip_version(),
-                          "commit", UC_BENCH_COMMIT, "compiler", UC_BENCH_COMPILER, "device", o->device, "threads",
-                          o->threads ? o->threads : (int)cores, "clock", o->cpu_clock ? "processor" : "wall");
+    json_t *c = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "model", model, "engine", "unclip-cuda",
+                          "version", unclip_version(), "commit", UC_BENCH_COMMIT, "compiler", UC_BENCH_COMPILER, "device",
+                          o->device, "threads", o->threads ? o->threads : (int)cores, "clock",
+                          o->cpu_clock ? "processor" : "wall");
     json_object_set_new(c, "machine", describe_machine());
     json_object_set_new(c, "libraries", describe_libraries());
     if (device_text) json_object_set_new(c, "device_name", json_string(device_text));
@@ -107,8 +108,8 @@ static double limit_of(const bench_row *row, const bench_limits *limits, const c
 
 static void print_row(bench_report *r, const bench_row *row, double share, const char *bound) {
     if (!r->titled)
-        printf("%-72s %6s %5s %10s %10s %10s %9s %8s %7s\n", "what", "times", "n", "min ms", "p50 ms", "p95 ms", "GFLOP/s",
-               "GB/s", "limit");
+        printf("%-72s %6s %5s %10s %10s %10s %9s %8s %7s\n", "what", "times", "n", "min ms", "p50 ms", "p95 ms",
+               "GFLOP/s", "GB/s", "limit");
     r->titled = true;
     printf("%-72s %6g %5zu %10.4g %10.4g %10.4g", row->name, row->times, row->time.count, 1e3 * row->time.min,
            1e3 * row->time.p50, 1e3 * row->time.p95);
@@ -139,8 +140,8 @@ unclip_status bench_report_row(bench_report *r, const bench_row *row, const benc
     const double limit = limit_of(row, limits, &bound), share = row->time.p50 > 0 ? limit / row->time.p50 : 0;
     print_row(r, row, share, bound);
     json_t *j = json_pack("{s:s, s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "name", row->name, "type",
-                          bench_type_name(row->type), "batch", r->options->batch, "samples", (json_int_t)row->time.count,
-                          "min_s", row->time.min, "p50_s", row->time.p50, "p95_s", row->time.p95, "low_s",
+                          bench_type_name(row->type), "batch", r->options->batch, "samples",
+                          (json_int_t)row->time.count, "min_s", row->time.min, "p50_s", row->time.p50, "p95_s", row->time.p95, "low_s",
                           row->time.low, "high_s", row->time.high, "times", row->times);
     if (!j) return uc_fail_memory(err, sizeof *j, "a row");
     set_text(j, "stage", row->stage);

@@ -1,5 +1,5 @@
-/* report.h - what was measured goes out: a table to be read on standard output, and one JSON object a line, with all that
- * a later reader must know, into the file of --output. */
+/* report.h - what was measured goes out: a table to be read on standard output, and one JSON object a line, with all
+ * that a later reader must know, into the file of --output. */
 #ifndef UC_BENCH_REPORT_H
 #define UC_BENCH_REPORT_H
 

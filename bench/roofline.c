@@ -1,6 +1,6 @@
-/* roofline.c - unclip-bench roofline RESULTS -o PICTURE.svg: every operation of a result file as a point, arithmetic done
- * a second over arithmetic a byte, under the limits that the same run measured. Both axes are logarithmic; a point's
- * area is its share of the launch's time. */
+/* roofline.c - unclip-bench roofline RESULTS -o PICTURE.svg: every operation of a result file as a point, arithmetic
+ * done a second over arithmetic a byte, under the limits that the same run measured. Both axes are logarithmic; a
+ * point's area is its share of the launch's time. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -111,15 +111,16 @@ static void draw(picture *p, const json_t *rows, const json_t *limits) {
             "font-size='12'>\n<rect width='100%%' height='100%%' fill='white'/>\n", WIDTH, HEIGHT);
     fprintf(p->f, "<text x='%d' y='22' font-size='14'>", LEFT);
     put_escaped(p->f, bench_text(json_object_get(json_object_get(limits, "context"), "machine"), "cpu"));
-    fprintf(p->f, ", %s, %s, commit %s: %.1f GB/s, %.0f GFLOP/s</text>\n", bench_context_text(limits, "device"), p->type,
-            bench_context_text(limits, "commit"), 1e-9 * p->band, 1e-9 * p->peak);
+    fprintf(p->f, ", %s, %s, commit %s: %.1f GB/s, %.0f GFLOP/s</text>\n", bench_context_text(limits, "device"),
+            p->type, bench_context_text(limits, "commit"), 1e-9 * p->band, 1e-9 * p->peak);
     draw_axes(p);
     draw_roof(p);
     draw_points(p, rows);
     fputs("</svg>\n", p->f);
 }
 
-static unclip_status write_picture(const bench_options *o, const json_t *rows, const json_t *limits, unclip_error *err) {
+static unclip_status write_picture(const bench_options *o, const json_t *rows, const json_t *limits,
+                                   unclip_error *err) {
     char key[64];
     picture p = { .type = bench_type_name(bench_dtype(o->type)), .band = bench_number(limits, "bytes_per_second") };
     snprintf(key, sizeof key, "%s_flops_per_second", p.type);

@@ -118,7 +118,8 @@ double bench_phase_times(const bench_session *s, bench_part part, int phase, int
 
 unclip_status bench_part_program(bench_session *s, bench_part part, uc_program **program, unclip_error *err) {
     if (part.text)
-        return uc_program_new(s->backend, uc_text_graph(&s->session, (int64_t)s->wanted.prompt_count + 1), program, err);
+        return uc_program_new(s->backend, uc_text_graph(&s->session, (int64_t)s->wanted.prompt_count + 1), program,
+                              err);
     const uc_stage_shape shape = { .rows = s->options->batch,
                                    .guided = uc_guided(&s->request, part.stage),
                                    .sampler = s->request.sampler[part.stage] };

@@ -125,7 +125,9 @@ def openvino_runner(network, arguments, precision):
     with torch.no_grad():
         converted = openvino.convert_model(network, example_input=arguments)
     core = openvino.Core()
-    hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": int(THREADS), "PERFORMANCE_HINT": "LATENCY"}
+    hints = {
+        "INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": int(THREADS), "PERFORMANCE_HINT": "LATENCY",
+    }
     request = core.compile_model(converted, "CPU", hints).create_infer_request()
     inputs = [value.numpy() for value in arguments]
 

@@ -122,7 +122,8 @@ def measure_stage(options, stage, ours_context, file):
         engines = [open_ours(options, stage, "f32", tensors)]
         if "unclip-bf16" in options.engines:
             engines.append(open_ours(options, stage, "bf16", f"{folder}/bf16.safetensors"))
-        engines += [open_peer(options, name, stage, tensors) for name in options.engines if not name.startswith("unclip")]
+        others = [name for name in options.engines if not name.startswith("unclip")]
+        engines += [open_peer(options, name, stage, tensors) for name in others]
         engines = [engine for engine in engines if engine]
         # each has run once already, to be compared
         for _ in range(options.rounds):

@@ -3,8 +3,8 @@
     python table.py RESULTS.jsonl [--into README.md]
 
 Prints the comparison with other engines (a step of each stage, the picture that those steps make, ratios to the best
-other engine), and the operations that take most of a picture's time with their share of the machine's limit. --into puts
-that between the two comments "results" of a page instead.
+other engine), and the operations that take most of a picture's time with their share of the machine's limit. --into
+puts that between the two comments "results" of a page instead.
 """
 import argparse
 import collections
@@ -101,7 +101,8 @@ def main():
         origin(rows, options.results)
         peers_table(rows)
         pictures(rows)
-        models = sorted({(row["context"].get("model", ""), row["type"]) for row in rows if row["bench"] == "ops" and "type" in row})
+        measured = [row for row in rows if row["bench"] == "ops" and "type" in row]
+        models = sorted({(row["context"].get("model", ""), row["type"]) for row in measured})
         for model, precision in models:
             dearest([row for row in rows if row["context"].get("model", "") == model], model, precision)
     if not options.into:

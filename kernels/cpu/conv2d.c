@@ -182,9 +182,12 @@ static void UC_ISA(conv2d_run)(const uc_launch *l, const void *packed, float *tm
         else UC_ISA(fill_band)(&p, n, first * p.stride - p.pad, copy);
         for (int64_t channel = begin; channel < end; channel += 2 * VL) {
             const int nv = uc_panel_vectors(p.o - channel, VL, p.kw * p.c);
-            const float *panel = row_in(packed, l->in[UC_CONV_WEIGHT].dtype, channel * k, uc_panel_floats(k, VL, nv), own);
-            for (int64_t y = first; y < last; y++)
-                UC_ISA(conv_row)(&p, band + (y - first) * p.stride * p.row, panel, (n * p.oh + y) * p.ow * p.o, channel);
+            const int64_t floats = uc_panel_floats(k, VL, nv);
+            const float *panel = row_in(packed, l->in[UC_CONV_WEIGHT].dtype, channel * k, floats, own);
+            for (int64_t y = first; y < last; y++) {
+                const float *x = band + (y - first) * p.stride * p.row;
+                UC_ISA(conv_row)(&p, x, panel, (n * p.oh + y) * p.ow * p.o, channel);
+            }
         }
     }
 }

@@ -30,7 +30,8 @@ static inline int64_t uc_panel_floats(int64_t k, int64_t lanes, int nv) { return
 /* Any variant's layout, for tests. */
 void uc_cpu_pack_for(uc_isa isa, void *packed, const uc_view *weight, int threads);
 
-/* The operations on a packed weight; in[WEIGHT] then only gives shape and type. Their scratch comes without the packing. */
+/* The operations on a packed weight; in[WEIGHT] then only gives shape and type. Their scratch comes without the
+ * packing. */
 void uc_cpu_matmul_packed(const uc_launch *l, const void *packed);
 size_t uc_cpu_matmul_packed_scratch(const uc_launch *l);
 void uc_cpu_conv2d_packed(const uc_launch *l, const void *packed);

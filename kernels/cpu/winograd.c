@@ -5,9 +5,9 @@
  *
  * for each tile of 4 x 4 outputs from 6 x 6 inputs: 36 multiplications where the direct form has 144. Summed over input
  * channels that is 36 matrix products, [tiles, channels] by [channels, outputs]. The polynomial's points are 0, +-5/8,
- * +-3/2 and infinity, which give less than half of the error of the textbook's 0, +-1, +-2; and the sums over channels are
- * taken in runs of SUM_RUN. A result's error is then 1.4e-6 of the results' root mean square at 320 channels as at 2560,
- * where conv2d.c's one long sum has 0.9e-6 and 2.6e-6.
+ * +-3/2 and infinity, which give less than half of the error of the textbook's 0, +-1, +-2; and the sums over channels
+ * are taken in runs of SUM_RUN. A result's error is then 1.4e-6 of the results' root mean square at 320 channels as at
+ * 2560, where conv2d.c's one long sum has 0.9e-6 and 2.6e-6.
  *
  * The transformed weights would take four times the memory of the weights: they are made anew for every launch, a block
  * of outputs at a time, which costs a few per cent where pictures are large enough for this to pay. A packed weight
@@ -52,7 +52,13 @@ typedef struct winograd {
 
 static winograd winograd_of(const uc_launch *l, bool in_blocks) {
     const int64_t *x = l->in[UC_CONV_X].shape.dim;
-    winograd p = { .l = l, .type = l->in[UC_CONV_WEIGHT].dtype, .batch = x[0], .c = x[1], .h = x[2], .w = x[3], .o = l->out[0].shape.dim[1] };
+    winograd p = { .l = l,
+                   .type = l->in[UC_CONV_WEIGHT].dtype,
+                   .batch = x[0],
+                   .c = x[1],
+                   .h = x[2],
+                   .w = x[3],
+                   .o = l->out[0].shape.dim[1] };
     p.across = uc_ceil_div(p.w, TILE);
     p.down = uc_ceil_div(p.h, TILE);
     p.tiles = p.batch * p.across * p.down;
@@ -115,8 +121,8 @@ UC_SIMD void UC_ISA(to_outputs)(const vf *m, const int step, vf *out) {
     out[3 * step] = vf_set(W_A * W_S) * off_a + vf_set(W_B * W_R) * off_b + m[5 * step];
 }
 
-/* Numbers from ... end of one panel's runs: 9 taps in, 36 places out, `place` apart. size: of a run; at: the panel's first
- * number. */
+/* Numbers from ... end of one panel's runs: 9 taps in, 36 places out, `place` apart. size: of a run; at: the panel's
+ * first number. */
 static void UC_ISA(transform_weights)(const winograd *p, int64_t at, int64_t size, float *u, int64_t place,
                                       int64_t from, int64_t end) {
     for (int64_t j = from; j < end; j += VL) {
@@ -340,8 +346,9 @@ bool uc_cpu_winograd_can(const uc_launch *l) {
            (!l->in[UC_CONV_RESIDUAL].shape.rank || l->in[UC_CONV_RESIDUAL].dtype == UC_F32);
 }
 
-/* Measured on AVX-512: against oneDNN's direct f32 convolution (64 channels and more) 1.5 to 2.3 times as fast from 16 x 16
- * pixels on, at 8 x 8 half as fast; against conv2d.c 1.1 to 1.9 times from 16 channels and 10 outputs on, at 8 x 8 1.5 times. */
+/* Measured on AVX-512: against oneDNN's direct f32 convolution (64 channels and more) 1.3 to 2.3 times as fast from
+ * 16 x 16 pixels on, at 8 x 8 half as fast; against conv2d.c 1.1 to 2 times from 16 channels and 10 outputs on, and 1.5
+ * times at 8 x 8. */
 bool uc_cpu_winograd_pays(const uc_launch *l, bool library) {
     if (!uc_cpu_winograd_can(l)) return false;
     const int64_t *x = l->in[UC_CONV_X].shape.dim, *w = l->in[UC_CONV_WEIGHT].shape.dim;

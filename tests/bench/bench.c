@@ -136,7 +136,8 @@ Test(bench_ops, arithmetic_adds_up_to_the_estimate) {
         const double expected = s < 0 ? estimate.text.flops : estimate.stage[s].flops;
         /* the prior's way back to CLIP's scale is a phase of its own, which the estimate leaves out */
         if (s == UNCLIP_STAGE_PRIOR) end = 1e4;
-        cr_expect(fabs(sum - expected) <= 1e-6 * expected + end, "%s: %.9g in rows, %.9g estimated", stage, sum, expected);
+        cr_expect(fabs(sum - expected) <= 1e-6 * expected + end, "%s: %.9g in rows, %.9g estimated", stage, sum,
+                  expected);
     }
     json_decref(rows);
 }
@@ -231,7 +232,8 @@ static char *file_with(const char *text) {
     ",\"high_s\":" high ",\"context\":{}}\n"
 
 Test(bench_compare, tells_change_from_noise) {
-    char *a = file_with(ROW("one", "0.9", "1.0", "1.1") ROW("two", "0.9", "1.0", "1.1") ROW("three", "0.9", "1", "1.1"));
+    char *a = file_with(ROW("one", "0.9", "1.0", "1.1") ROW("two", "0.9", "1.0", "1.1")
+                            ROW("three", "0.9", "1", "1.1"));
     char *b = file_with(ROW("one", "1.05", "1.2", "1.3") ROW("two", "0.4", "0.5", "0.6") ROW("three", "2", "2", "2")
                             ROW("four", "1", "1", "1"));
     char command[512];
@@ -276,8 +278,10 @@ Test(bench_roofline, one_point_an_operation) {
     json_t *rows = NULL;
     cr_assert_eq(bench_results_read(&rows, results, NULL), UNCLIP_OK);
     size_t expected = 0, points = 0, size = 0;
-    for (size_t i = 0; i < json_array_size(rows); i++)
-        expected += bench_number(json_array_get(rows, i), "flops") > 0 && bench_number(json_array_get(rows, i), "bytes") > 0;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        expected += bench_number(row, "flops") > 0 && bench_number(row, "bytes") > 0;
+    }
     char *svg = (char *)read_file(picture, &size);
     for (const char *at = svg; at < svg + size && (at = strstr(at, "<circle")); at++) points++;
     cr_expect_eq(points, expected, "%zu points, %zu operations", points, expected);
