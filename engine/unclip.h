@@ -376,7 +376,9 @@ typedef struct unclip_text_diff_options {
 
 UNCLIP_API void unclip_text_diff_options_init(unclip_text_diff_options *options);
 
-/* z_i turned towards the difference of two texts' embeddings, which is given the length of z_i. */
+/* z_i turned towards the difference of two texts' embeddings, which is given the length of z_i. The decoder's guidance
+ * is the model's unless `base` says otherwise, since x_T alone outweighs a new embedding: with that of the inversion the
+ * first frame would be the reconstruction, and few of the later ones another. */
 UNCLIP_API unclip_status unclip_text_diff(unclip_engine *engine, const unclip_pair *pair,
                                           const unclip_generate_options *base,
                                           const unclip_text_diff_options *options, unclip_error *err);

@@ -305,7 +305,9 @@ unclip_status unclip_text_diff(unclip_engine *engine, const unclip_pair *pair, c
         uc_path_free(&path);
         return status;
     }
-    const unclip_generate_options o = with_ddim(base, 0, options->from_noise ? NULL : pair->settings_json);
+    unclip_generate_options o = with_ddim(base, 0, options->from_noise ? NULL : pair->settings_json);
+    /* without guidance the noise, which remembers the picture, outweighs the new embedding */
+    o.stage[UNCLIP_STAGE_DECODER].guidance = base->stage[UNCLIP_STAGE_DECODER].guidance;
     json_t *task = json_pack("{s:s, s:s, s:f, s:b, s:o}", "task", "textdiff", "to", options->to, "theta_max",
                              options->theta_max, "from_noise", options->from_noise, "pair", settings_of(pair));
     if (options->from) json_object_set_new(task, "from", json_string(options->from));

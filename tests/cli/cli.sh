@@ -287,10 +287,10 @@ interp_fixed() {
 }
 check "interp --noise fixed" interp_fixed
 textdiff() {
-    pair_files && mkdir -p td && "$program" textdiff -q --size 64 -s 3 --frames 2 --from "a cube" --to "a blue cube" pa.safetensors -o td/ >out 2>err &&
+    pair_files && mkdir -p td && "$program" textdiff -q --size 64 -s 3 --frames 2 --cfg-scale 1 --from "a cube" --to "a blue cube" pa.safetensors -o td/ >out 2>err &&
         only_files td "0000.png 0001.png " && same_pixels td/0000.png pa-again.png && ! same_pixels td/0001.png td/0000.png
 }
-check "textdiff begins at the reconstruction" textdiff
+check "textdiff without guidance begins at the reconstruction" textdiff
 probe() {
     pair_files && "$program" embed -i pa.png -i pb.png >e.jsonl 2>err && "$program" embed -i one.png >>e.jsonl 2>>err &&
         "$program" fit-pca pa.png pb.safetensors e.jsonl --components 2 -o pca.safetensors >out 2>err && [ "$(cat out)" = pca.safetensors ] &&

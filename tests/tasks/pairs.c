@@ -465,6 +465,7 @@ Test(tasks_pairs, text_diffs_begin_at_the_reconstruction) {
     unclip_generate_options base = quick();
     base.size = 16;
     base.stage[UNCLIP_STAGE_DECODER].eta = 0;
+    base.stage[UNCLIP_STAGE_DECODER].guidance = 1;
     frames exact = vary(engine, &pair, base, 0), f;
     unclip_text_diff_options o;
     unclip_text_diff_options_init(&o);
@@ -486,6 +487,11 @@ Test(tasks_pairs, text_diffs_begin_at_the_reconstruction) {
     base = into(&f, base);
     cr_assert_eq(unclip_text_diff(engine, &pair, &base, &o, &err), UNCLIP_OK, "%s", err.message);
     cr_expect(f.count == 1 && same_frame(&f, 0, &exact, 0), "one frame at theta 0 is the reconstruction");
+    free(f.rgb);
+    base.stage[UNCLIP_STAGE_DECODER].guidance = -1;
+    base = into(&f, base);
+    cr_assert_eq(unclip_text_diff(engine, &pair, &base, &o, &err), UNCLIP_OK, "%s", err.message);
+    cr_expect(!same_frame(&f, 0, &exact, 0), "the model's guidance does nothing");
     free(f.rgb);
     o.from = NULL;
     o.theta_max = 1;
