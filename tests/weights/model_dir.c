@@ -283,6 +283,7 @@ static const wrong_key wrong_tokens[] = {
 static const wrong_key wrong_settings[] = {
     { "unclip.json", "colour", "1", "/unclip.json: colour: is 1, but this key is not known" },
     { "unclip.json", "name", "7", "/unclip.json: name: is 7, expected a string" },
+    { "unclip.json", "logit_scale", "-1", "/unclip.json: logit_scale: is -1, expected a number from 0 to 1000" },
     { "unclip.json", "defaults", "[]", "/unclip.json: defaults: is [], expected an object" },
     { "unclip.json", "defaults.steps", "0", "/unclip.json: defaults.steps: is 0, expected an integer from 1 to 1000" },
     { "unclip.json", "defaults.sr256_cfg_scale", "2",
@@ -387,7 +388,8 @@ Test(model_dir, defaults_and_tables) {
     write_gamma(path_in("model/sr256_gamma.safetensors"), UC_F32, 1000, 0.75);
     replace_text(
         path_in("model/unclip.json"),
-        "{\"name\":\"n\",\"license\":\"MIT\",\"description\":\"x\",\"_note\":3,\"defaults\":{\"prior_steps\":64,"
+        "{\"name\":\"n\",\"license\":\"MIT\",\"logit_scale\":14.5,"
+        "\"description\":\"x\",\"_note\":3,\"defaults\":{\"prior_steps\":64,"
         "\"prior_sampler\":\"analytic\",\"prior_eta\":0.5,\"sampler\":\"dpm++\",\"sr256_sampler\":\"ddim\","
         "\"sr256_steps\":27,\"sr1024_eta\":1},\"analytic_variance\":{\"prior\":\"prior_gamma.safetensors\","
         "\"sr256\":\"sr256_gamma.safetensors\",\"decoder\":null}}");
@@ -400,6 +402,7 @@ Test(model_dir, defaults_and_tables) {
     cr_assert(d->gamma[0] && !d->gamma[1] && d->gamma[2] && !d->gamma[3]);
     cr_expect(d->gamma[0][0] > 0.24f && d->gamma[0][0] < 0.26f && d->gamma[2][0] > 0.74f && d->gamma[0][999] > 0.49f);
     cr_expect_str_eq(d->license, "MIT");
+    cr_expect_eq(d->logit_scale, 14.5);
     uc_model_dir_close(d);
 }
 
