@@ -35,4 +35,4 @@ if "$python" -c 'import openvino' 2>/dev/null; then
     say "Karlo's size: in turns with OpenVINO"
     peers --stages prior,decoder,sr256 --rounds 2 --engines openvino-bf16
 fi
-say "done: $python $here/peers/table.py $out --into $here/README.md"
+say "done; the tables: $python $here/peers/table.py $out --into $here/README.md"

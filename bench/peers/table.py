@@ -78,11 +78,12 @@ def pictures(rows):
         print(f"| {row['name']} ({row['type']}) | {row['min_s']:.3f} | {row['p50_s']:.3f} | {row['p95_s']:.3f} |")
 
 
-def origin(rows, path):
+def origin(rows, path, page):
     context = rows[0]["context"]
     libraries = ", ".join(f"{name} {version}" for name, version in context["libraries"].items())
-    print(f"From [{os.path.basename(path)}](results/{os.path.basename(path)}): {context['machine']['cpu']}, "
-          f"{context['threads']} threads, commit {context['commit']}, {context['compiler']}, {libraries}.\n")
+    link = os.path.relpath(path, os.path.dirname(page) or ".") if page else path
+    print(f"From [{link}]({link}): {context['machine']['cpu']}, {context['threads']} threads, commit "
+          f"{context['commit']}, {context['compiler']}, {libraries}.\n")
     for row in rows:
         if row["name"] == "limits":
             peaks = ", ".join(f"{row[f'{name}_flops_per_second'] / 1e9:.0f} GFLOP/s {name}" for name in ("f32", "bf16")
@@ -98,7 +99,7 @@ def main():
     options = parser.parse_args()
     rows, text = read(options.results), io.StringIO()
     with contextlib.redirect_stdout(text):
-        origin(rows, options.results)
+        origin(rows, options.results, options.into)
         peers_table(rows)
         pictures(rows)
         measured = [row for row in rows if row["bench"] == "ops" and "type" in row]
