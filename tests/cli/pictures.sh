@@ -169,6 +169,11 @@ closer() {
     [ "${many%.*}" -gt "${few%.*}" ]
 }
 check "eval pairs: more steps come closer" closer
+other_way_back() {
+    run eval pairs --pairs list --invert-steps 50 -q && cp out same-steps &&
+        run eval pairs --pairs list --invert-steps 50 --steps 4 -q && ! cmp -s out same-steps
+}
+check "eval pairs with other steps on the way back" other_way_back
 check "eval pairs without a list" refused 64 "--pairs" eval pairs
 printf 'a cube\ttruncated.png\n' >broken-list
 check "eval pairs with a damaged picture" refused 65 truncated.png eval pairs --pairs broken-list
