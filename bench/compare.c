@@ -12,6 +12,7 @@ static bool same_row(const json_t *a, const json_t *b) {
     const json_t *ca = json_object_get(a, "context"), *cb = json_object_get(b, "context");
     return !strcmp(bench_text(ca, "engine"), bench_text(cb, "engine")) &&
            !strcmp(bench_text(ca, "device"), bench_text(cb, "device")) &&
+           !strcmp(bench_text(ca, "type"), bench_text(cb, "type")) &&
            (int)bench_number(ca, "threads") == (int)bench_number(cb, "threads") &&
            (int)bench_number(a, "batch") == (int)bench_number(b, "batch");
 }

@@ -55,9 +55,11 @@ static json_t *describe_context(const bench_options *o, const char *device_text)
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const char *slash = strrchr(o->model, '/'), *model = slash && slash[1] ? slash + 1 : o->model;
     json_t *c = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "model", model, "engine", "unclip-cuda",
-                          "version", unclip_version(), "commit", UC_BENCH_COMMIT, "compiler", UC_BENCH_COMPILER, "device",
-                          o->device, "threads", o->threads ? o->threads : (int)cores, "clock",
+                          "version", unclip_version(), "commit", UC_BENCH_COMMIT, "compiler", UC_BENCH_COMPILER,
+                          "device", o->device, "threads", o->threads ? o->threads : (int)cores, "clock",
                           o->cpu_clock ? "processor" : "wall");
+    /* of the run; rows have their own */
+    json_object_set_new(c, "type", json_string(bench_type_name(bench_dtype(o->type))));
     json_object_set_new(c, "machine", describe_machine());
     json_object_set_new(c, "libraries", describe_libraries());
     if (device_text) json_object_set_new(c, "device_name", json_string(device_text));
@@ -141,8 +143,8 @@ unclip_status bench_report_row(bench_report *r, const bench_row *row, const benc
     print_row(r, row, share, bound);
     json_t *j = json_pack("{s:s, s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "name", row->name, "type",
                           bench_type_name(row->type), "batch", r->options->batch, "samples",
-                          (json_int_t)row->time.count, "min_s", row->time.min, "p50_s", row->time.p50, "p95_s", row->time.p95, "low_s",
-                          row->time.low, "high_s", row->time.high, "times", row->times);
+                          (json_int_t)row->time.count, "min_s", row->time.min, "p50_s", row->time.p50, "p95_s", row->time.p95,
+                          "low_s", row->time.low, "high_s", row->time.high, "times", row->times);
     if (!j) return uc_fail_memory(err, sizeof *j, "a row");
     set_text(j, "stage", row->stage);
     set_text(j, "part", row->part);

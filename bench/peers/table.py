@@ -54,7 +54,7 @@ def peers_table(rows):
 
 
 def dearest(rows, model, precision, count=10):
-    rows = [row for row in rows if row["bench"] == "ops" and row.get("part") == "plan" and row["type"] == precision]
+    rows = [row for row in rows if row.get("part") == "plan"]
     if not rows:
         return
     total = sum(row["p50_s"] * row["times"] for row in rows)
@@ -103,9 +103,10 @@ def main():
         peers_table(rows)
         pictures(rows)
         measured = [row for row in rows if row["bench"] == "ops" and "type" in row]
-        models = sorted({(row["context"].get("model", ""), row["type"]) for row in measured})
-        for model, precision in models:
-            dearest([row for row in rows if row["context"].get("model", "") == model], model, precision)
+        runs = sorted({(row["context"]["model"], row["context"]["type"]) for row in measured})
+        for model, precision in runs:
+            wanted = (model, precision)
+            dearest([row for row in measured if (row["context"]["model"], row["context"]["type"]) == wanted], *wanted)
     if not options.into:
         print(text.getvalue(), end="")
         return
