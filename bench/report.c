@@ -143,8 +143,8 @@ unclip_status bench_report_row(bench_report *r, const bench_row *row, const benc
     print_row(r, row, share, bound);
     json_t *j = json_pack("{s:s, s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "name", row->name, "type",
                           bench_type_name(row->type), "batch", r->options->batch, "samples",
-                          (json_int_t)row->time.count, "min_s", row->time.min, "p50_s", row->time.p50, "p95_s", row->time.p95,
-                          "low_s", row->time.low, "high_s", row->time.high, "times", row->times);
+                          (json_int_t)row->time.count, "min_s", row->time.min, "p50_s", row->time.p50, "p95_s",
+                          row->time.p95, "low_s", row->time.low, "high_s", row->time.high, "times", row->times);
     if (!j) return uc_fail_memory(err, sizeof *j, "a row");
     set_text(j, "stage", row->stage);
     set_text(j, "part", row->part);
