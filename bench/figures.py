@@ -1,6 +1,6 @@
 """Measures what the shipped model makes of pictures that it never saw: reconstruction, variations, text diffs, probes.
 
-    python bench/figures.py --engine build/release/bin/unclip-cuda --judge judge.pt [--model weights/solids]
+    python bench/figures.py --engine build/release/bin/unclip-cuda [--judge FILE] [--model weights/solids]
                             [--pictures 6] [--inversions 3] [--steps 25,50,100,250] [--refinements 2] [--keep DIR]
                             [-- ENGINE OPTIONS]
 
@@ -182,7 +182,7 @@ def probes(engine, judge, pictures, rng, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", required=True)
-    parser.add_argument("--judge", required=True, type=pathlib.Path)
+    parser.add_argument("--judge", type=pathlib.Path, default=judging.TRAINED)
     parser.add_argument("--model", default=str(pathlib.Path(__file__).resolve().parent.parent / "weights/solids"))
     parser.add_argument("--pictures", type=int, default=6)
     parser.add_argument("--inversions", type=int, default=3, help="pictures that are reconstructed at every step count")

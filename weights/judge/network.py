@@ -6,10 +6,12 @@ import pathlib
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from weights.train.scenes import COLORS, GROUNDS, LABEL_CLASSES, LABEL_NAMES, MATERIALS, RELATIONS, SHAPES, SIZES
 
+TRAINED = pathlib.Path(__file__).with_name("judge.safetensors")
 PICTURE = 64
 WIDTHS = (32, 64, 128)
 FEATURES = 384
@@ -58,9 +60,15 @@ class Judge(nn.Module):
         return torch.where(labels == absent, -1, labels)
 
 
-def load(path):
+def save(state, path):
+    """In half precision, which changes no answer that was measured."""
+    save_file({name: value.half().contiguous() if value.is_floating_point() else value
+               for name, value in state.items()}, path)
+
+
+def load(path=TRAINED):
     judge = Judge()
-    judge.load_state_dict(torch.load(pathlib.Path(path)))
+    judge.load_state_dict(load_file(path))
     return judge.eval()
 
 

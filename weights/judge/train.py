@@ -8,6 +8,7 @@ the renderer's last bit. Scored on held-out combinations; it must be right on 98
 import torch
 import torch.nn.functional as F
 
+from weights.judge import network as judging
 from weights.judge.network import Judge, compare
 from weights.train import training
 from weights.train.dataset import Pictures
@@ -55,7 +56,7 @@ def main():
 
     run.train(loss, lambda: evaluate(judge, test, device), evaluate_seconds=150)
     run.log({f"average_{name}": value for name, value in evaluate(judge, test, device).items()})
-    torch.save(judge.state_dict(), args.out / "judge.pt")
+    judging.save(judge.state_dict(), args.out / "judge.safetensors")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,13 @@ def assemble(out, model, dtype, fallback, kind):
         "feature_extractor_type": "CLIPFeatureExtractor", "image_processor_type": "CLIPImageProcessor"})
 
 
+def forget_origin(path):
+    """Takes out the folder on the training machine that the network was loaded from."""
+    config = json.loads(path.read_text())
+    config.pop("_name_or_path", None)
+    write_json(path, config)
+
+
 def write_json(path, value):
     path.write_text(json.dumps(value, indent=1) + "\n")
 

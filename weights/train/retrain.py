@@ -38,7 +38,8 @@ def main():
             "--threads", args.threads, "--seed", args.seed, *start)
     run("weights.train.assemble", "--out", args.out, "--model", args.model, *start)
     if args.engine:
-        run("weights.train.score", "--engine", args.engine, "--model", args.model, "--judge", args.out / "judge.pt")
+        run("weights.train.score", "--engine", args.engine, "--model", args.model,
+            "--judge", args.out / "judge.safetensors")
 
 
 if __name__ == "__main__":

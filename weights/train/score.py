@@ -1,6 +1,6 @@
 """Lets the engine draw captions and the judge read the pictures.
 
-    python -m weights.train.score --engine unclip-cuda --model MODEL --judge judge.pt [--count 500] [--size 64]
+    python -m weights.train.score --engine unclip-cuda --model MODEL [--count 500] [--size 64] [--judge FILE]
                                   [--detailed] [--one] [--sheet SHEET.png] [-- ENGINE OPTIONS]
 
 Captions show held-out combinations, colour, shape and relation in plain words; with --detailed also sizes and the
@@ -78,7 +78,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", type=pathlib.Path, required=True)
     parser.add_argument("--model", type=pathlib.Path, required=True)
-    parser.add_argument("--judge", type=pathlib.Path, required=True)
+    parser.add_argument("--judge", type=pathlib.Path, default=judging.TRAINED)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--size", type=int, choices=[64, 256, 1024], default=64)
     parser.add_argument("--seed", type=int, default=TEST_SEED)

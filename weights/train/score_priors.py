@@ -1,7 +1,7 @@
 """Compares the autoregressive prior with the diffusion prior, at several scales and temperatures.
 
     python -m weights.train.score_priors --engine unclip-cuda --model MODEL --out DIR [--pairs 300]
-                                         [--judge judge.pt [--count 200]]
+                                         [--judge weights/judge/judge.safetensors [--count 200]]
 
 On pictures of DIR/data/test, which show held-out combinations, with plain captions: the engine's `eval prior` says how
 near the drawn embeddings come to the pictures' own. With a judge the captions of the validation split are drawn too,

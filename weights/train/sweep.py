@@ -1,6 +1,6 @@
 """Chooses the decoder's defaults: the judge's score against steps and guidance, for each sampler.
 
-    python -m weights.train.sweep --engine unclip-cuda --model MODEL --judge judge.pt --out FOLDER [--count 100]
+    python -m weights.train.sweep --engine unclip-cuda --model MODEL --out FOLDER [--count 100]
 
 Captions are those of the validation split, never of the test. Writes FOLDER/sweep.jsonl, one line a setting (settings
 that are already in it are not drawn again), and FOLDER/sweep.svg.
@@ -87,8 +87,9 @@ def plot(rows, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("engine", "model", "judge", "out"):
+    for name in ("engine", "model", "out"):
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
+    parser.add_argument("--judge", type=pathlib.Path, default=judging.TRAINED)
     parser.add_argument("--count", type=int, default=100)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
