@@ -9,10 +9,13 @@ import torch.nn.functional as F
 
 # ITU-T T.81, annex K: the quantisation steps of luma and chroma, as engine/sampling/degrade.c has them.
 LUMA = [
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
-    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+    16,  11,  10,  16,  24,  40,  51,  61,  12,  12,  14,  19,  26,  58,  60,  55,
+    14,  13,  16,  24,  40,  57,  69,  56,  14,  17,  22,  29,  51,  87,  80,  62,
+    18,  22,  37,  56,  68,  109, 103, 77,  24,  35,  55,  64,  81,  104, 113, 92,
+    49,  64,  78,  87,  103, 121, 120, 101, 72,  92,  95,  98,  112, 100, 103, 99,
 ]
-CHROMA = [17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99, 47, 66] + [99] * 38
+CHROMA = [17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99,
+          24, 26, 56, 99, 99, 99, 99, 99, 47, 66] + [99] * 38
 YCBCR = [[0.299, 0.587, 0.114], [-0.168735892, -0.331264108, 0.5], [0.5, -0.418687589, -0.081312411]]
 
 
@@ -44,7 +47,8 @@ def jpeg(pictures, quality):
     blocks = padded.view(batch, 3, padded.shape[2] // 8, 8, padded.shape[3] // 8, 8)
     coefficients = torch.einsum("uy,bcmynx,vx->bcmunv", basis, blocks, basis)
     coefficients = torch.round(coefficients / steps) * steps
-    levels = torch.einsum("uy,bcmunv,vx->bcmynx", basis, coefficients, basis).reshape(padded.shape)[:, :, :height, :width]
+    levels = torch.einsum("uy,bcmunv,vx->bcmynx", basis, coefficients, basis).reshape(padded.shape)
+    levels = levels[:, :, :height, :width]
     levels = levels + torch.tensor([0.5, 0.0, 0.0], **like).view(1, 3, 1, 1)
     return (torch.einsum("ck,bkhw->bchw", torch.linalg.inv(colours), levels) / 127.5).clamp(-1, 1)
 
