@@ -13,7 +13,7 @@ enum { LARGEST_FILE = 64 << 20 };
 
 static bool is_json(const char *text) { return text[strspn(text, " \t\r\n")] == '{'; }
 
-static int parse_json(const char *text, size_t size, const char *name, float **values, size_t *dim, cli_error *err) {
+int cli_embedding_parse(const char *text, size_t size, const char *name, float **values, size_t *dim, cli_error *err) {
     json_error_t fault;
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &fault);
     if (!root) return cli_fail(err, CLI_DATA, "%s: line %d is not one JSON object: %s", name, fault.line, fault.text);
@@ -53,7 +53,7 @@ int cli_embedding_load(const char *path, float **values, size_t *dim, cli_error 
     int code = cli_read_file(path, LARGEST_FILE, &text, &size, err);
     if (code) return code;
     if (is_json(text) || !strcmp(path, "-"))
-        code = parse_json(text, size, strcmp(path, "-") ? path : "standard input", values, dim, err);
+        code = cli_embedding_parse(text, size, strcmp(path, "-") ? path : "standard input", values, dim, err);
     else code = load_pair(path, values, dim, err);
     free(text);
     return code;

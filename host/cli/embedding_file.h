@@ -2,7 +2,13 @@
 #ifndef CLI_EMBEDDING_FILE_H
 #define CLI_EMBEDDING_FILE_H
 
+#include <stddef.h>
+
 #include "exit.h"
+
+/* Reads the JSON object that `embed` prints on a line. name says in messages where the text is from. *values is to be
+ * freed. CLI_DATA when it is something else. */
+int cli_embedding_parse(const char *text, size_t size, const char *name, float **values, size_t *dim, cli_error *err);
 
 /* Reads one embedding: a line that `embed` printed (a JSON object with "embedding"), or a pair's file
  * (unclip_pair_save), of which the embedding is taken. path: - is standard input, for JSON. *values is to be freed.

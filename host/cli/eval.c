@@ -2,9 +2,11 @@
 #include "eval.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
+#include "text.h"
 
 static const struct eval_kind {
     const char *name;
@@ -14,6 +16,15 @@ static const struct eval_kind {
     { "pairs", cli_eval_pairs },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
+
+int cli_eval_print(json_t *result, cli_error *err) {
+    char *text = json_dumps(result, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_decref(result);
+    if (!text) return cli_fail(err, CLI_TRY_AGAIN, "out of memory");
+    puts(text);
+    free(text);
+    return cli_flush_results(err);
+}
 
 int cli_eval(const cli_args *args, cli_log *log, cli_error *err) {
     const char *word = args->operands.count ? args->operands.items[0] : NULL;

@@ -2,6 +2,8 @@
 #ifndef CLI_EVAL_H
 #define CLI_EVAL_H
 
+#include <jansson.h>
+
 #include "args.h"
 #include "log.h"
 
@@ -10,5 +12,8 @@ int cli_eval_prior(const cli_args *args, cli_log *log, cli_error *err);
 
 /* Pictures that become pairs and are drawn again. */
 int cli_eval_pairs(const cli_args *args, cli_log *log, cli_error *err);
+
+/* Prints a result, which it frees, on standard output. */
+int cli_eval_print(json_t *result, cli_error *err);
 
 #endif

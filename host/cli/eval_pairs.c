@@ -82,12 +82,7 @@ static int print_results(const sums *s, const unclip_invert_options *invert, int
     json_object_set_new(root, "cosine", json_real(s->cosine / n));
     json_object_set_new(root, "cosine_least", json_real(s->least_cosine));
     json_object_set(root, "pictures", pictures);
-    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(root);
-    if (!text) return cli_fail(err, CLI_TRY_AGAIN, "out of memory");
-    puts(text);
-    free(text);
-    return cli_flush_results(err);
+    return cli_eval_print(root, err);
 }
 
 static int measure_all(unclip_engine *engine, const cli_caption_pairs *pairs, const cli_args *args,

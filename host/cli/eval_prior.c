@@ -107,12 +107,7 @@ static int print_results(const evaluation *e, uint64_t seed, json_t *priors, cli
     json_object_set_new(root, "pairs", json_integer((json_int_t)e->pairs.count));
     json_object_set_new(root, "seed", seed <= INT64_MAX ? json_integer((json_int_t)seed) : json_string(number));
     json_object_set(root, "priors", priors);
-    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(root);
-    if (!text) return cli_fail(err, CLI_TRY_AGAIN, "out of memory");
-    puts(text);
-    free(text);
-    return cli_flush_results(err);
+    return cli_eval_print(root, err);
 }
 
 int cli_eval_prior(const cli_args *args, cli_log *log, cli_error *err) {

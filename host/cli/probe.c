@@ -1,9 +1,9 @@
 /* probe.c - a picture in, what its first principal components alone say of it out; and the fit of those components. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
+#include "embedding_file.h"
 #include "model.h"
 #include "pairs.h"
 #include "signals.h"
@@ -83,20 +83,12 @@ static int add_png(table *t, unclip_engine *engine, const char *path, cli_error 
 
 /* One line of what `embed` prints. */
 static int add_line(table *t, const char *line, size_t length, const char *path, cli_error *err) {
-    json_t *root = json_loadb(line, length, 0, NULL);
-    const json_t *list = json_object_get(root, "embedding");
-    const size_t dim = json_array_size(list);
-    float *values = dim ? malloc(dim * sizeof *values) : NULL;
-    int code = CLI_OK;
-    for (size_t i = 0; values && i < dim && !code; i++) {
-        values[i] = (float)json_number_value(json_array_get(list, i));
-        if (!json_is_number(json_array_get(list, i))) code = CLI_DATA;
-    }
-    if (!dim || code) code = cli_fail(err, CLI_DATA, "%s: expected lines as unclip-cuda embed prints them", path);
-    else if (!values) code = cli_fail(err, CLI_TRY_AGAIN, "out of memory");
-    else code = add_row(t, values, dim, path, err);
+    float *values = NULL;
+    size_t dim = 0;
+    int code = cli_embedding_parse(line, length, path, &values, &dim, err);
+    if (code) return code;
+    code = add_row(t, values, dim, path, err);
     free(values);
-    json_decref(root);
     return code;
 }
 
