@@ -222,6 +222,8 @@ typedef enum unclip_prior {
                                        keyed by the seed whatever rng says. Needs a model with prior_ar */
 } unclip_prior;
 
+typedef struct unclip_estimate unclip_estimate; /* see "what it would cost" */
+
 typedef struct unclip_generate_options {
     size_t struct_size;
     const char *const *prompts;
@@ -246,6 +248,8 @@ typedef struct unclip_generate_options {
     float prior_dot_low, prior_dot_high; /* autoregressive: the dot product with the text embedding that is asked for, a
                                        percentile of its training distribution, uniform between these two by the seed;
                                        default 50 to 100 */
+    unclip_estimate *estimate;      /* NULL, or: every function that would draw with these options plans its first launch
+                                       into this instead; no callback is called */
 } unclip_generate_options;
 
 UNCLIP_API void unclip_generate_options_init(unclip_generate_options *options);
@@ -282,6 +286,7 @@ typedef struct unclip_upscale_options {
     unclip_progress_fn on_progress;
     unclip_image_fn on_image;
     void *user;
+    unclip_estimate *estimate;
 } unclip_upscale_options;
 
 UNCLIP_API void unclip_upscale_options_init(unclip_upscale_options *options);
@@ -316,6 +321,8 @@ typedef struct unclip_invert_options {
     const char *prompt;   /* the decoder's caption, or NULL for none */
     unclip_progress_fn on_progress; /* may be NULL; the stage is the decoder */
     void *user;
+    unclip_estimate *estimate; /* NULL, or: the inversion is planned into this instead. The pair has then the right
+                                  shapes and settings for the estimates of what would be drawn from it; its numbers are 0 */
 } unclip_invert_options;
 
 UNCLIP_API void unclip_invert_options_init(unclip_invert_options *options);
@@ -425,18 +432,20 @@ UNCLIP_API unclip_status unclip_eval_reconstruction(unclip_engine *engine, const
 typedef struct unclip_estimate_stage {
     uint64_t weight_bytes;     /* of the tensors as stored on disk */
     uint64_t activation_bytes; /* of the stage's arena: exact */
-    double flops;              /* of one launch, all steps; 2 FLOP a multiply-add */
+    double flops;              /* of one launch, all steps; 2 FLOP a multiply-add. Of an inversion the most: refinement
+                                  stops at a step that is good enough */
     int steps;
 } unclip_estimate_stage;
 
-typedef struct unclip_estimate {
+struct unclip_estimate {
     size_t struct_size;
     unclip_estimate_stage text;                      /* the CLIP text encoder */
     unclip_estimate_stage stage[UNCLIP_STAGE_COUNT];
     uint64_t peak_activation_bytes;                  /* stages run one after another and share memory */
-} unclip_estimate;
+    unclip_estimate_stage image;                     /* the CLIP image encoder, of unclip_invert */
+};
 
-/* Plans one launch of the options' batch without running it. */
+/* unclip_generate with options.estimate: plans one launch of the options' batch without running it. */
 UNCLIP_API unclip_status unclip_generate_estimate(unclip_engine *engine, const unclip_generate_options *options,
                                                   unclip_estimate *estimate, unclip_error *err);
 

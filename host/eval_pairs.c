@@ -73,6 +73,7 @@ static unclip_status draw_again(unclip_engine *engine, const unclip_pair *pair, 
     o.on_image = keep;
     o.on_progress = NULL; /* a callback would get our user */
     o.user = kept;
+    o.estimate = NULL;
     const unclip_status status = unclip_vary(engine, pair, &o, &vary, err);
     if (status == UNCLIP_ERR_CANCELLED) return uc_fail_memory(err, 1, "the reconstruction");
     return status;
@@ -84,12 +85,14 @@ unclip_status unclip_eval_reconstruction(unclip_engine *engine, const uint8_t *p
     if (!engine || !png || !invert || !base || !out)
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "no engine, no image, no options or no result were given");
     *out = (unclip_reconstruction){ .struct_size = sizeof *out };
+    unclip_invert_options forward = *invert;
+    forward.estimate = NULL;
     unclip_pair pair = { .struct_size = sizeof pair };
     kept_picture drawn = { 0 };
     uint8_t *rgb = NULL;
     int width = 0, height = 0;
     unclip_status status = uc_png_read(png, size, &rgb, &width, &height, err);
-    if (!status) status = unclip_invert(engine, png, size, invert, &pair, err);
+    if (!status) status = unclip_invert(engine, png, size, &forward, &pair, err);
     if (!status && !pair.noise)
         status = uc_fail(err, UNCLIP_ERR_ARGUMENT, "the inversion was asked for the embedding alone");
     if (!status) status = draw_again(engine, &pair, base, &drawn, err);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../engine/tasks/embed.h"
+#include "../engine/tasks/estimate.h"
 #include "../engine/tasks/generate.h"
 #include "backends.h"
 #include "cuda/backend_cuda.h"
@@ -209,7 +210,9 @@ unclip_status uc_engine_draw(unclip_engine *engine, const unclip_generate_option
     if (options->on_image) ours.on_image = deliver;
     if (options->on_progress) ours.on_progress = forward_progress;
     request.options = &ours;
-    status = uc_generate(&engine->session, &request, err);
+    if (options->estimate) *options->estimate = (unclip_estimate){ .struct_size = sizeof *options->estimate };
+    status = options->estimate ? uc_generate_estimate(&engine->session, &request, options->estimate, err)
+                               : uc_generate(&engine->session, &request, err);
     if (status && d.status) status = uc_fail_memory(err, 1024, "picture settings");
     uc_request_free(&request);
     return status;
@@ -219,12 +222,9 @@ unclip_status unclip_generate_estimate(unclip_engine *engine, const unclip_gener
                                        unclip_estimate *estimate, unclip_error *err) {
     if (!engine || !options || !estimate)
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "no engine, no options or no estimate were given");
-    uc_request request;
-    unclip_status status = uc_request_new(&request, &engine->session, options, err);
-    if (status) return status;
-    status = uc_generate_estimate(&engine->session, &request, estimate, err);
-    uc_request_free(&request);
-    return status;
+    unclip_generate_options o = *options;
+    o.estimate = estimate;
+    return unclip_generate(engine, &o, err);
 }
 
 /* ---- embeddings and descriptions --------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 
 #include "../engine/models/picture_resize.h"
 #include "../engine/tasks/embed.h"
+#include "../engine/tasks/estimate.h"
 #include "../engine/tasks/invert.h"
 #include "../engine/tasks/path.h"
 #include "../weights/file.h"
@@ -73,10 +74,11 @@ static unclip_status find_noise(const unclip_engine *engine, const uint8_t *rgb,
         return uc_fail(err, UNCLIP_ERR_UNSUPPORTED, "this model cannot draw: it has no decoder or no text_proj");
     const size_t count = (size_t)(3 * size * size);
     float *picture = malloc(count * sizeof *picture);
-    pair->noise = malloc(count * sizeof *pair->noise);
+    pair->noise = calloc(count, sizeof *pair->noise);
     pair->noise_size = (size_t)size;
     const uc_inversion how = { .prompt = o->prompt, .steps = o->steps, .guidance = o->guidance,
-                               .refinements = o->refinements, .on_progress = o->on_progress, .user = o->user };
+                               .refinements = o->refinements, .on_progress = o->on_progress, .user = o->user,
+                               .estimate = o->estimate };
     unclip_status status = UNCLIP_OK;
     if (!picture || !pair->noise) status = uc_fail_memory(err, 2 * count * sizeof *picture, "noise");
     if (!status) status = uc_picture_square(rgb, width, height, size, picture, err);
@@ -99,14 +101,31 @@ static unclip_status check_inversion(const unclip_invert_options *o, unclip_erro
     return UNCLIP_OK;
 }
 
-static unclip_status invert(const unclip_engine *engine, const uint8_t *rgb, int width, int height,
-                            const unclip_invert_options *o, unclip_pair *out, unclip_error *err) {
-    unclip_embedding embedding;
-    unclip_status status = uc_embed_image(&engine->session, rgb, width, height, &embedding, err);
+/* An embedding in name only, for what reads its size. */
+static unclip_status estimate_embedding(const unclip_engine *engine, unclip_estimate *estimate, unclip_pair *out,
+                                        unclip_error *err) {
+    *estimate = (unclip_estimate){ .struct_size = sizeof *estimate };
+    const unclip_status status = uc_image_estimate(&engine->session, estimate, err);
     if (status) return status;
+    out->dim = (size_t)engine->session.model->image.projection;
+    out->embedding = calloc(out->dim, sizeof *out->embedding);
+    return out->embedding ? UNCLIP_OK : uc_fail_memory(err, out->dim * sizeof *out->embedding, "embedding");
+}
+
+static unclip_status find_embedding(const unclip_engine *engine, const uint8_t *rgb, int width, int height,
+                                    unclip_pair *out, unclip_error *err) {
+    unclip_embedding embedding;
+    const unclip_status status = uc_embed_image(&engine->session, rgb, width, height, &embedding, err);
     out->embedding = embedding.values;
     out->dim = embedding.dim;
-    if (!o->embed_only) status = find_noise(engine, rgb, width, height, o, out, err);
+    return status;
+}
+
+static unclip_status invert(const unclip_engine *engine, const uint8_t *rgb, int width, int height,
+                            const unclip_invert_options *o, unclip_pair *out, unclip_error *err) {
+    unclip_status status = o->estimate ? estimate_embedding(engine, o->estimate, out, err)
+                                       : find_embedding(engine, rgb, width, height, out, err);
+    if (!status && !o->embed_only) status = find_noise(engine, rgb, width, height, o, out, err);
     return status ? status : describe(engine, o, &out->settings_json, err);
 }
 
@@ -293,10 +312,10 @@ unclip_status unclip_text_diff(unclip_engine *engine, const unclip_pair *pair, c
     unclip_status status = check_call(engine, base, options, err);
     if (!status) status = check_text_diff(engine, pair, options, err);
     if (status) return status;
-    float *direction = malloc(pair->dim * sizeof *direction);
+    float *direction = calloc(pair->dim, sizeof *direction);
     if (!direction) return uc_fail_memory(err, pair->dim * sizeof *direction, "a direction");
     uc_path path = { 0 };
-    status = text_direction(engine, options, direction, pair->dim, err);
+    if (!base->estimate) status = text_direction(engine, options, direction, pair->dim, err);
     if (!status)
         status = uc_path_towards(&path, pair->embedding, direction, pair->dim, options->theta_max,
                                  (size_t)options->frames, err);

@@ -59,6 +59,7 @@ static unclip_generate_options as_generate(const unclip_upscale_options *o) {
     g.on_progress = o->on_progress;
     g.on_image = o->on_image;
     g.user = o->user;
+    g.estimate = o->estimate;
     return g;
 }
 

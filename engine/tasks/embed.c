@@ -50,7 +50,7 @@ unclip_status uc_embed_text(const uc_session *session, const char *text, size_t 
 static unclip_status encode(const uc_session *s, const float *pixels, float *out, unclip_error *err) {
     uc_backend *b = s->backend;
     uc_program *program = NULL;
-    unclip_status status = uc_program_new(b, uc_image_graph(s, 1), &program, err);
+    unclip_status status = uc_session_program(s, 1, uc_image_graph(s, 1), &program, err);
     if (status) return status;
     const uc_graph *g = b->plan(program)->graph;
     status = b->upload(program, uc_graph_state(g, "pixels"), pixels, err);

@@ -1,4 +1,4 @@
-/* generate.h - the main road: prompts -> pictures, and what it would cost. */
+/* generate.h - the main road: prompts -> pictures. */
 #ifndef UC_TASKS_GENERATE_H
 #define UC_TASKS_GENERATE_H
 
@@ -6,9 +6,5 @@
 
 /* Runs a checked request. Pictures go to the options' on_image with parameters_json NULL. */
 unclip_status uc_generate(const uc_session *session, const uc_request *request, unclip_error *err);
-
-/* Plans a launch of request->batch images. */
-unclip_status uc_generate_estimate(const uc_session *session, const uc_request *request, unclip_estimate *estimate,
-                                   unclip_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* invert.c - see invert.h. One image goes through the decoder's stage with an inverse plan. */
 #include "invert.h"
 
+#include "estimate.h"
 #include "stage_run.h"
 
 static unclip_status run(const uc_session *session, const uc_request *request, float *noise, unclip_error *err) {
@@ -34,7 +35,8 @@ unclip_status uc_invert(const uc_session *session, const float *embedding, const
     uc_request request;
     unclip_status status = uc_request_new_given(&request, session, &options, &given, err);
     if (status) return status;
-    status = run(session, &request, noise, err);
+    status = how->estimate ? uc_generate_estimate(session, &request, how->estimate, err)
+                           : run(session, &request, noise, err);
     uc_request_free(&request);
     return status;
 }

@@ -12,6 +12,7 @@ typedef struct uc_inversion {
     int refinements;    /* see uc_sampler_plan.refine */
     unclip_progress_fn on_progress;
     void *user;
+    unclip_estimate *estimate; /* not NULL: this is filled and nothing is run */
 } uc_inversion;
 
 /* embedding [clip_dim], picture [3, size, size] in [-1, 1] -> noise [3, size, size]; size: the decoder's. */

@@ -18,6 +18,16 @@ void uc_log(const uc_session *session, unclip_log_level level, const char *forma
     session->on_log(session->log_user, level, message);
 }
 
+unclip_status uc_session_program(const uc_session *session, int64_t rows, uc_graph *graph, uc_program **program,
+                                 unclip_error *err) {
+    const unclip_status status = uc_program_new(session->backend, graph, program, err);
+    if (status) return status;
+    const uc_plan *plan = session->backend->plan(*program);
+    uc_log(session, UNCLIP_LOG_DEBUG, "%s: %lld rows, %d operations, arena of %llu bytes", plan->graph->name,
+           (long long)rows, (int)plan->graph->op_count, (unsigned long long)plan->arena_bytes);
+    return UNCLIP_OK;
+}
+
 const char *unclip_stage_name(unclip_stage stage) {
     static const char *const names[UNCLIP_STAGE_COUNT] = { "prior", "decoder", "sr256", "sr1024" };
     return (unsigned)stage < UNCLIP_STAGE_COUNT ? names[stage] : "unknown stage";

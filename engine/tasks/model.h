@@ -44,6 +44,10 @@ typedef struct uc_session {
 void uc_log(const uc_session *session, unclip_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* graph -> plan -> program, as uc_program_new; the log says what it takes. rows: what it computes at once. */
+unclip_status uc_session_program(const uc_session *session, int64_t rows, uc_graph *graph, uc_program **program,
+                                 unclip_error *err);
+
 static inline bool uc_has_stage(const uc_model *m, unclip_stage stage) {
     switch (stage) {
     case UNCLIP_STAGE_PRIOR: return m->prior_params && m->text_params;

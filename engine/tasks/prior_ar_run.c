@@ -155,12 +155,7 @@ static unclip_status prepare(running *r, unclip_error *err) {
     for (int64_t i = 0; i < r->rows; i++)
         r->seeds[i] = uc_candidate_seed(uc_seed_of(c, (size_t)(i / r->candidates)), (int)(i % r->candidates));
     const uc_prior_ar_shape shape = { .rows = r->rows, .guided = r->guided, .logits = r->logits };
-    uc_backend *b = c->session->backend;
-    const unclip_status status = uc_program_new(b, uc_prior_ar_graph(c->session, &shape), &r->program, err);
-    if (!status)
-        uc_log(c->session, UNCLIP_LOG_DEBUG, "prior: %lld rows, %d operations, arena of %llu bytes", (long long)r->rows,
-               (int)b->plan(r->program)->graph->op_count, (unsigned long long)b->plan(r->program)->arena_bytes);
-    return status;
+    return uc_session_program(c->session, r->rows, uc_prior_ar_graph(c->session, &shape), &r->program, err);
 }
 
 static void release(running *r) {

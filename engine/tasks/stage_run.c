@@ -249,13 +249,8 @@ static unclip_status prepare(running *r, unclip_error *err) {
     const uc_stage_shape shape = { .rows = r->rows, .guided = uc_guided(c->request, r->stage),
                                    .host_noise = c->noise.kind == UNCLIP_RNG_TORCH_CPU || r->sampler->refine,
                                    .sampler = r->sampler };
-    const unclip_status status = uc_program_new(s->backend, uc_stage_graph(s, r->stage, &shape), &r->program, err);
-    if (!status) {
-        r->graph = s->backend->plan(r->program)->graph;
-        uc_log(s, UNCLIP_LOG_DEBUG, "%s: %lld rows, %d operations, arena of %llu bytes", unclip_stage_name(r->stage),
-               (long long)r->rows, (int)r->graph->op_count,
-               (unsigned long long)s->backend->plan(r->program)->arena_bytes);
-    }
+    const unclip_status status = uc_session_program(s, r->rows, uc_stage_graph(s, r->stage, &shape), &r->program, err);
+    if (!status) r->graph = s->backend->plan(r->program)->graph;
     return status;
 }
 

@@ -35,7 +35,7 @@ unclip_status uc_text_features_new(uc_text_features *f, const uc_session *sessio
         memcpy(f->used, used, n * sizeof *used);
         for (int64_t i = 0; i < rows; i++) end[i] = uc_clip_text_end(c, ids + i * c->context, c->context);
         uc_program *program = NULL;
-        status = uc_program_new(session->backend, uc_text_graph(session, rows), &program, err);
+        status = uc_session_program(session, rows, uc_text_graph(session, rows), &program, err);
         if (!status) {
             status = encode(f, session, program, ids, end, err);
             session->backend->release(session->backend, program);

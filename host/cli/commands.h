@@ -17,7 +17,7 @@ int cli_eval(const cli_args *args, cli_log *log, cli_error *err);
 int cli_inspect(const cli_args *args, cli_log *log, cli_error *err);
 int cli_devices(const cli_args *args, cli_log *log, cli_error *err);
 
-/* --estimate: the table of one launch. */
-int cli_print_estimate(unclip_engine *engine, const unclip_generate_options *options, cli_error *err);
+/* --estimate: the table of one launch, and of the inversions before it unless that is NULL. */
+int cli_print_estimate(const unclip_estimate *inversion, const unclip_estimate *drawing, cli_error *err);
 
 #endif

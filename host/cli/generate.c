@@ -92,6 +92,13 @@ static int draw(run *r, unclip_engine *engine, unclip_generate_options *options,
     return cli_drawing_end(&r->drawing, status, &error, err);
 }
 
+static int estimate(unclip_engine *engine, unclip_generate_options *options, cli_error *err) {
+    unclip_estimate launch = { .struct_size = sizeof launch };
+    unclip_error error = { .status = UNCLIP_OK };
+    const unclip_status status = unclip_generate_estimate(engine, options, &launch, &error);
+    return status ? cli_fail_status(err, status, &error) : cli_print_estimate(NULL, &launch, err);
+}
+
 static int run_engine(run *r, unclip_generate_options *options, cli_error *err) {
     unclip_engine *engine = NULL;
     int code = cli_open_engine(&engine, r->args, r->replay.type, r->log, err);
@@ -102,7 +109,7 @@ static int run_engine(run *r, unclip_generate_options *options, cli_error *err) 
         options->stage[UNCLIP_STAGE_PRIOR].sampler = UNCLIP_SAMPLER_ANALYTIC;
     }
     if (cli_signal_received()) code = cli_fail(err, 128 + cli_signal_received(), "interrupted");
-    else if (flag[CLI_FLAG_ESTIMATE].on) code = cli_print_estimate(engine, options, err);
+    else if (flag[CLI_FLAG_ESTIMATE].on) code = estimate(engine, options, err);
     else code = draw(r, engine, options, err);
     unclip_engine_close(engine);
     return code;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commands.h"
 #include "model.h"
 #include "settings.h"
 #include "signals.h"
@@ -71,10 +72,14 @@ int cli_pairs_begin(cli_pairs *p, size_t least, size_t most, size_t pictures, cl
     if (!code && p->prompts.count > 1)
         code = cli_fail(err, CLI_USAGE, "%s takes one caption for the decoder, not %zu", name, p->prompts.count);
     if (!code) code = check_inputs(images, err);
-    if (!code) code = cli_drawing_begin(&p->drawing, pictures, err);
     const cli_value *keep = &args->flag[CLI_FLAG_KEEP_PAIR];
+    p->estimating = args->flag[CLI_FLAG_ESTIMATE].on;
+    if (!code && p->estimating && keep->given)
+        code = cli_fail(err, CLI_USAGE, "--estimate makes no pair that --keep-pair could write; give one of them");
+    if (!code && !p->estimating) code = cli_drawing_begin(&p->drawing, pictures, err);
     if (!code && keep->given) code = cli_check_writable(keep->text, err);
     if (code) return code;
+    if (p->estimating) p->base.estimate = &p->launch;
     p->base.prompts = p->prompts.items;
     p->base.prompt_count = p->prompts.count;
     p->base.on_progress = cli_drawing_progress;
@@ -104,6 +109,14 @@ static int fail_input(cli_pairs *p, const char *path, unclip_status status, cons
     return cli_drawing_end(&p->drawing, status, error, err);
 }
 
+static void add_inversion(unclip_estimate *all, const unclip_estimate *one) {
+    const unclip_estimate before = *all;
+    *all = *one;
+    all->image.flops += before.image.flops;
+    all->text.flops += before.text.flops;
+    all->stage[UNCLIP_STAGE_DECODER].flops += before.stage[UNCLIP_STAGE_DECODER].flops;
+}
+
 static int read_pair(cli_pairs *p, const char *path, bool embed_only, unclip_pair *pair, cli_error *err) {
     unclip_error error = { .status = UNCLIP_OK };
     if (cli_is_pair_file(path)) {
@@ -114,9 +127,12 @@ static int read_pair(cli_pairs *p, const char *path, bool embed_only, unclip_pai
     size_t size = 0;
     const int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
     if (code) return code;
-    const unclip_invert_options o = inversion(p, embed_only);
+    unclip_estimate estimate = { .struct_size = sizeof estimate };
+    unclip_invert_options o = inversion(p, embed_only);
+    if (p->estimating) o.estimate = &estimate;
     const unclip_status status = unclip_invert(p->engine, (const uint8_t *)png, size, &o, pair, &error);
     free(png);
+    if (p->estimating) add_inversion(&p->inversion, &estimate);
     return status ? fail_input(p, path, status, &error, err) : CLI_OK;
 }
 
@@ -127,7 +143,7 @@ int cli_pairs_open(cli_pairs *p, bool embed_only, cli_error *err) {
     p->pairs = calloc(images->count, sizeof *p->pairs);
     if (!p->pairs) return cli_fail(err, CLI_TRY_AGAIN, "out of memory");
     int code = cli_open_engine(&p->engine, args, UNCLIP_TYPE_AUTO, p->drawing.log, err);
-    if (!code) cli_say(p->drawing.log, CLI_NOTICE, "seed: %" PRIu64, p->base.seed);
+    if (!code && !p->estimating) cli_say(p->drawing.log, CLI_NOTICE, "seed: %" PRIu64, p->base.seed);
     for (size_t i = 0; !code && i < images->count; i++) {
         if (cli_signal_received()) return cli_fail(err, 128 + cli_signal_received(), "interrupted");
         code = read_pair(p, images->items[i], embed_only, &p->pairs[i], err);
@@ -137,6 +153,11 @@ int cli_pairs_open(cli_pairs *p, bool embed_only, cli_error *err) {
     unclip_error error = { .status = UNCLIP_OK };
     const unclip_status status = unclip_pair_save(&p->pairs[0], keep->text, &error);
     return status ? cli_fail_status(err, status, &error) : CLI_OK;
+}
+
+int cli_pairs_end(cli_pairs *p, unclip_status status, const unclip_error *error, cli_error *err) {
+    if (status || !p->estimating) return cli_drawing_end(&p->drawing, status, error, err);
+    return cli_print_estimate(&p->inversion, &p->launch, err);
 }
 
 void cli_pairs_free(cli_pairs *p) {

@@ -5,7 +5,7 @@
  *   code = cli_pairs_begin(&p, least, most, pictures, err);        // before the model is opened
  *   if (!code) code = cli_pairs_open(&p, embed_only, err);         // model opened, pictures inverted
  *   if (!code) status = unclip_...(p.engine, p.pairs, &p.base, &options, &error);
- *   if (!code) code = cli_drawing_end(&p.drawing, status, &error, err);
+ *   if (!code) code = cli_pairs_end(&p, status, &error, err);
  *   cli_pairs_free(&p);                                            // always */
 #ifndef CLI_PAIRS_H
 #define CLI_PAIRS_H
@@ -20,6 +20,8 @@ typedef struct cli_pairs {
     unclip_engine *engine;
     unclip_pair *pairs; /* one for each picture, in order */
     size_t count;
+    bool estimating;    /* --estimate: the same calls, of which none runs the model */
+    unclip_estimate inversion, launch; /* inversion: FLOP of all pictures that are not pairs yet */
 } cli_pairs;
 
 /* Reads the flags that these subcommands share and refuses what can be refused: other than least to most inputs,
@@ -29,6 +31,9 @@ int cli_pairs_begin(cli_pairs *pairs, size_t least, size_t most, size_t pictures
 /* Opens the model and turns every input into a pair: by inversion, or without the noise when embed_only. Says the
  * seed, and writes --keep-pair. */
 int cli_pairs_open(cli_pairs *pairs, bool embed_only, cli_error *err);
+
+/* cli_drawing_end, or the table of --estimate. */
+int cli_pairs_end(cli_pairs *pairs, unclip_status status, const unclip_error *error, cli_error *err);
 void cli_pairs_free(cli_pairs *pairs);
 
 /* Is this the name of a pair file? Everything else is a picture. */

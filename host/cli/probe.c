@@ -18,7 +18,7 @@ static int draw_probe(cli_pairs *p, unclip_probe_options *options, cli_error *er
     if (code) return code;
     unclip_error error = { .status = UNCLIP_OK };
     const unclip_status status = unclip_probe(p->engine, &p->pairs[0], &p->base, options, &error);
-    return cli_drawing_end(&p->drawing, status, &error, err);
+    return cli_pairs_end(p, status, &error, err);
 }
 
 int cli_probe(const cli_args *args, cli_log *log, cli_error *err) {

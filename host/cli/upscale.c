@@ -48,18 +48,22 @@ static int prepare(job *j, const cli_args *args, cli_error *err) {
     o->degrade_seed = degrade_seed->given && !degrade_seed->seed_random ? degrade_seed->seed : o->seed;
     if ((code = cli_read_file(images->items[0], LARGEST_PNG, &j->png, &o->png_size, err)) != 0) return code;
     o->png = (const uint8_t *)j->png;
-    return cli_drawing_begin(&j->drawing, o->images, err);
+    return flag[CLI_FLAG_ESTIMATE].on ? CLI_OK : cli_drawing_begin(&j->drawing, o->images, err);
 }
 
 static int draw(job *j, const char *name, unclip_engine *engine, cli_error *err) {
     unclip_upscale_options *o = &j->options;
-    cli_say(j->drawing.log, CLI_NOTICE, "seed: %" PRIu64, o->seed);
+    unclip_estimate estimate = { .struct_size = sizeof estimate };
+    const bool estimating = j->drawing.args->flag[CLI_FLAG_ESTIMATE].on;
+    if (estimating) o->estimate = &estimate;
+    else cli_say(j->drawing.log, CLI_NOTICE, "seed: %" PRIu64, o->seed);
     o->on_progress = cli_drawing_progress;
     o->on_image = cli_drawing_image;
     o->user = &j->drawing;
     unclip_error error = { .status = UNCLIP_OK };
     const unclip_status status = unclip_upscale(engine, o, &error);
     if (status == UNCLIP_ERR_IMAGE) return cli_fail(err, CLI_DATA, "%s: %s", name, error.message);
+    if (!status && estimating) return cli_print_estimate(NULL, &estimate, err);
     return cli_drawing_end(&j->drawing, status, &error, err);
 }
 

@@ -15,7 +15,7 @@ int cli_vary(const cli_args *args, cli_log *log, cli_error *err) {
     if (!code) {
         unclip_error error = { .status = UNCLIP_OK };
         const unclip_status status = unclip_vary(p.engine, &p.pairs[0], &p.base, &options, &error);
-        code = cli_drawing_end(&p.drawing, status, &error, err);
+        code = cli_pairs_end(&p, status, &error, err);
     }
     cli_pairs_free(&p);
     return code;

@@ -178,6 +178,33 @@ check "eval pairs without a list" refused 64 "--pairs" eval pairs
 printf 'a cube\ttruncated.png\n' >broken-list
 check "eval pairs with a damaged picture" refused 65 truncated.png eval pairs --pairs broken-list
 
+# ---- estimates ------------------------------------------------------------------------------------------------------
+arenas() { sed -n "s/.*$1: [0-9]* rows, .* arena of \([0-9]*\) bytes.*/\1/p" err; }
+planned() { awk -v name="$1" '$1 == name { print $4 }' estimate; }
+estimates() { # subcommand and what it takes
+    run "$@" -s 3 --estimate -o not-drawn.png && [ "$(grep -c '^all ' out)" -eq 1 ] && [ ! -e not-drawn.png ] && mv out estimate &&
+        run "$@" -s 3 -v -o drawn.png || return 1
+    [ -z "$(planned invert)" ] || [ "$(planned invert)" = "$(arenas decoder | head -1)" ] || return 1
+    [ -z "$(planned decoder)" ] || [ "$(planned decoder)" = "$(arenas decoder | tail -1)" ] || return 1
+    [ "$(planned image)" = "$(arenas image_encoder | head -1)" ] && [ "$(planned sr256)" = "$(arenas sr256 | tail -1)" ]
+}
+small=(--steps 2 --sr256-steps 2)
+check "vary --estimate says what vary takes" estimates vary palette.png -b 3 --invert-steps 3 "${small[@]}"
+check "interp --estimate" estimates interp palette.png small-grey.png --frames 3 --invert-steps 3 "${small[@]}"
+check "textdiff --estimate" estimates textdiff palette.png --to "a cube" --frames 2 --from-noise "${small[@]}"
+check "probe --estimate" estimates probe palette.png --pca basis.safetensors --components 1,2 "${small[@]}"
+check "upscale --estimate" estimates upscale palette.png -b 2 --sr256-steps 2
+two_inversions() {
+    local one two
+    run vary palette.png --estimate && one=$(awk '$1 == "invert" { print $5 }' out) &&
+        run interp palette.png small-grey.png --estimate && two=$(awk '$1 == "invert" { print $5 }' out) &&
+        awk "BEGIN { exit !($two > 1.99 * $one && $two < 2.01 * $one) }" &&
+        run interp p.safetensors p.safetensors --estimate && ! grep -q '^invert' out
+}
+check "estimates count inversions, of which pair files need none" two_inversions
+check "--estimate beside --keep-pair" refused 64 "--keep-pair" vary palette.png --estimate --keep-pair no.safetensors
+check "--estimate of a picture that is none" refused 65 truncated.png vary truncated.png --estimate
+
 # ---- contact sheets -------------------------------------------------------------------------------------------------
 # Opens and closes its elements in order; python's parser when there is one. The C tests look closer.
 is_page() {

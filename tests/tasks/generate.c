@@ -1,5 +1,5 @@
-/* generate.c - the public library's promises about a request: estimates are exact, a picture does not depend on its batch,
- * threads or run mode, everything wrong is refused by name, callbacks may stop it. */
+/* generate.c - the public library's promises about a request: a picture does not depend on its batch, threads or run
+ * mode, everything wrong is refused by name, callbacks may stop it. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -30,48 +30,6 @@ static unclip_engine *open_with(unclip_engine_options *options) {
     if (!options->device) options->device = test_device();
     cr_assert_eq(unclip_engine_open(&engine, options, &err), UNCLIP_OK, "%s", err.message);
     return engine;
-}
-
-/* ---- estimate ---------------------------------------------------------------------------------------------------- */
-
-typedef struct arenas { unsigned long long bytes[UNCLIP_STAGE_COUNT]; } arenas;
-
-static void note_arena(void *user, unclip_log_level level, const char *message) {
-    arenas *a = user;
-    char stage[16];
-    unsigned long long rows, operations, bytes;
-    (void)level;
-    if (sscanf(message, "%15[^:]: %llu rows, %llu operations, arena of %llu bytes", stage, &rows, &operations,
-               &bytes) != 4)
-        return;
-    for (int s = 0; s < UNCLIP_STAGE_COUNT; s++)
-        if (!strcmp(stage, unclip_stage_name((unclip_stage)s))) a->bytes[s] = bytes;
-}
-
-Test(tasks_estimate, equals_what_the_run_allocates) {
-    arenas measured = { { 0 } };
-    unclip_engine_options options;
-    unclip_engine_options_init(&options);
-    options.on_log = note_arena;
-    options.log_user = &measured;
-    options.threads = 1;
-    unclip_engine *engine = open_with(&options);
-    unclip_generate_options o = quick();
-    o.images_per_prompt = 3;
-    o.prior_candidates = 2;
-    unclip_estimate estimate;
-    unclip_error err = { 0 };
-    cr_assert_eq(unclip_generate_estimate(engine, &o, &estimate, &err), UNCLIP_OK, "%s", err.message);
-    free(draw_album(engine, &o).rgb);
-    uint64_t peak = estimate.text.activation_bytes;
-    for (int s = 0; s <= UNCLIP_STAGE_SR256; s++) {
-        cr_expect_gt(measured.bytes[s], 0);
-        cr_expect_eq(estimate.stage[s].activation_bytes, measured.bytes[s], "%s", unclip_stage_name((unclip_stage)s));
-        cr_expect_gt(estimate.stage[s].flops, 1e6);
-        if (estimate.stage[s].activation_bytes > peak) peak = estimate.stage[s].activation_bytes;
-    }
-    cr_expect_eq(estimate.peak_activation_bytes, peak);
-    unclip_engine_close(engine);
 }
 
 /* ---- the same bytes ---------------------------------------------------------------------------------------------- */

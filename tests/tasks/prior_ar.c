@@ -161,7 +161,7 @@ Test(tasks_prior_ar, progress_and_cancel) {
 static void note_arena(void *user, unclip_log_level level, const char *message) {
     unsigned long long rows, operations, bytes;
     (void)level;
-    if (sscanf(message, "prior: %llu rows, %llu operations, arena of %llu bytes", &rows, &operations, &bytes) == 3)
+    if (sscanf(message, "prior_ar: %llu rows, %llu operations, arena of %llu bytes", &rows, &operations, &bytes) == 3)
         *(unsigned long long *)user = bytes;
 }
 
