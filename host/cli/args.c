@@ -26,7 +26,9 @@ const cli_command cli_commands[] = {
     { CLI_FIT_PCA, "fit-pca", "FILE...", "find the principal components of pictures or embeddings, for probe" },
     { CLI_UPSCALE, "upscale", "IMAGE", "enlarge a picture by the upsamplers alone" },
     { CLI_EMBED, "embed", "[TEXT...]", "print CLIP embeddings of texts and pictures as JSON lines" },
-    { CLI_EVAL, "eval", "KIND", "measure a model: prior, what priors draw from captions; pairs, what inversion loses" },
+    { CLI_EVAL, "eval", "KIND", "measure a model; the next word says what" },
+    { CLI_EVAL_PRIOR, "eval prior", "", "what priors draw from captions, beside the embeddings of their pictures" },
+    { CLI_EVAL_PAIRS, "eval pairs", "", "what pictures lose by inversion and reconstruction" },
     { CLI_INSPECT, "inspect", "[DIR|PNG]", "describe a model directory, or the settings stored in a picture, as JSON" },
     { CLI_DEVICES, "devices", "", "list the devices that can be used, as JSON" },
 };
@@ -196,7 +198,7 @@ static int parse_switch(const char *origin, const char *text, cli_value *value, 
 static int set_flag(cli_args *args, int id, const char *origin, const char *text, cli_error *err) {
     const cli_flag *flag = &cli_flags[id];
     cli_value *value = &args->flag[id];
-    value->given = true;
+    value->given = value->typed = true;
     value->text = text;
     switch (flag->kind) {
     case CLI_KIND_SWITCH: return parse_switch(origin, text, value, err);
@@ -221,6 +223,8 @@ typedef struct cursor {
 
 static int check_accepted(const cli_args *args, int id, cli_error *err) {
     if (cli_flags[id].commands & args->command) return CLI_OK;
+    if (args->command == CLI_EVAL)
+        return cli_fail(err, CLI_USAGE, "--%s: say what is measured first: eval prior, eval pairs", cli_flags[id].name);
     return cli_fail(err, CLI_USAGE, "--%s is not a flag of %s", cli_flags[id].name, cli_command_name(args->command));
 }
 
@@ -272,33 +276,44 @@ static int parse_letters(cli_args *args, cursor *at, const char *word, cli_error
 }
 
 static int parse_operand(cli_args *args, const char *word, cli_error *err) {
-    if (args->command == CLI_DEVICES) return cli_fail(err, CLI_USAGE, "devices takes no \"%.80s\"", word);
+    const int no_operand = CLI_DEVICES | CLI_EVAL_PRIOR | CLI_EVAL_PAIRS;
+    if (args->command & no_operand)
+        return cli_fail(err, CLI_USAGE, "%s takes no \"%.80s\"", cli_command_name(args->command), word);
     if (args->command == CLI_INSPECT) {
         if (args->operands.count)
             return cli_fail(err, CLI_USAGE, "inspect takes one path; \"%.80s\" is too many", word);
         return append(&args->operands, word, err);
     }
-    if (args->command == CLI_EVAL) {
-        if (args->operands.count) return cli_fail(err, CLI_USAGE, "eval takes one word; \"%.80s\" is too many", word);
-        return append(&args->operands, word, err);
-    }
+    if (args->command == CLI_EVAL)
+        return cli_fail(err, CLI_USAGE, "eval: \"%.80s\" is unknown; known are: eval prior, eval pairs", word);
     const int picture_commands = CLI_UPSCALE | CLI_VARY | CLI_INTERP | CLI_TEXTDIFF | CLI_PROBE | CLI_FIT_PCA;
     if (args->command & picture_commands) return set_flag(args, CLI_FLAG_INIT_IMG, "-i", word, err);
     return set_flag(args, CLI_FLAG_PROMPT, "-p", word, err);
 }
 
-/* The first word may name a subcommand. One that nearly does is refused: drawing "inspct" would be a surprise. */
+/* Does the command's name, of one word or two, stand at the cursor? Returns the number of its words. */
+static int named_at(const cursor *at, const cli_command *command) {
+    const size_t first = strcspn(command->name, " ");
+    const char *word = at->argv[at->next], *second = command->name[first] ? command->name + first + 1 : NULL;
+    if (strlen(word) != first || strncmp(word, command->name, first) != 0) return 0;
+    if (!second) return 1;
+    return at->next + 1 < at->argc && strcmp(at->argv[at->next + 1], second) == 0 ? 2 : 0;
+}
+
+/* The first word, or two, may name a subcommand. One that nearly does is refused: drawing "inspct" would be a surprise. */
 static int parse_command(cli_args *args, cursor *at, cli_error *err) {
     args->command = CLI_GENERATE;
     const char *word = at->next < at->argc ? at->argv[at->next] : "-";
     if (word[0] == '-') return CLI_OK;
+    int words = 0;
     for (size_t i = 0; i < cli_command_count; i++) {
-        if (strcmp(word, cli_commands[i].name) == 0) {
-            args->command = cli_commands[i].id;
-            at->next++;
-            return CLI_OK;
-        }
+        const int named = named_at(at, &cli_commands[i]);
+        if (named <= words) continue;
+        args->command = cli_commands[i].id;
+        words = named;
     }
+    at->next += words;
+    if (words) return CLI_OK;
     for (size_t i = 0; i < cli_command_count; i++) {
         if (cli_edit_distance(word, cli_commands[i].name) <= 1) {
             return cli_fail(err, CLI_USAGE, "unknown subcommand \"%s\"; the nearest is %s (to draw it: -p %s)", word,
@@ -331,7 +346,9 @@ static int parse_variable(cli_args *args, const char *variable, cli_error *err) 
     }
     /* Another subcommand's flag may well be set for a whole session. */
     if (!(cli_flags[id].commands & args->command) || args->flag[id].given) return CLI_OK;
-    return set_flag(args, id, origin, equals + 1, err);
+    const int code = set_flag(args, id, origin, equals + 1, err);
+    args->flag[id].typed = false;
+    return code;
 }
 
 int cli_args_parse(cli_args *args, int argc, char *const argv[], char *const environment[], cli_error *err) {

@@ -12,11 +12,12 @@
 #include "exit.h"
 
 enum { CLI_GENERATE = 1, CLI_EMBED = 2, CLI_INSPECT = 4, CLI_DEVICES = 8, CLI_UPSCALE = 16,
-       CLI_VARY = 32, CLI_INTERP = 64, CLI_TEXTDIFF = 128, CLI_PROBE = 256, CLI_FIT_PCA = 512, CLI_EVAL = 1024 };
+       CLI_VARY = 32, CLI_INTERP = 64, CLI_TEXTDIFF = 128, CLI_PROBE = 256, CLI_FIT_PCA = 512, CLI_EVAL = 1024,
+       CLI_EVAL_PRIOR = 2048, CLI_EVAL_PAIRS = 4096 };
 
 typedef struct cli_command {
     int id;
-    const char *name;
+    const char *name; /* a word, or that of another command and one more */
     const char *operands; /* for the usage line */
     const char *help;
 } cli_command;
@@ -60,6 +61,7 @@ typedef struct cli_list {
 
 typedef struct cli_value {
     bool given, on;   /* on: of a switch */
+    bool typed;       /* given, and not by the environment */
     const char *text; /* the last one, as given */
     int64_t integer;  /* of an INT; the index of a CHOICE */
     uint64_t seed;

@@ -13,7 +13,8 @@ int cli_probe(const cli_args *args, cli_log *log, cli_error *err);
 int cli_fit_pca(const cli_args *args, cli_log *log, cli_error *err);
 int cli_upscale(const cli_args *args, cli_log *log, cli_error *err);
 int cli_embed(const cli_args *args, cli_log *log, cli_error *err);
-int cli_eval(const cli_args *args, cli_log *log, cli_error *err);
+int cli_eval_prior(const cli_args *args, cli_log *log, cli_error *err);
+int cli_eval_pairs(const cli_args *args, cli_log *log, cli_error *err);
 int cli_inspect(const cli_args *args, cli_log *log, cli_error *err);
 int cli_devices(const cli_args *args, cli_log *log, cli_error *err);
 

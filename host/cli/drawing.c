@@ -9,6 +9,7 @@
 
 #include "signals.h"
 #include "text.h"
+#include "unused.h"
 
 /* ---- before ------------------------------------------------------------------------------------------------------ */
 
@@ -62,6 +63,8 @@ static void say_times(cli_log *log, const unclip_image *image, const char *name)
 
 int cli_drawing_image(void *drawing, const unclip_image *image) {
     cli_drawing *d = drawing;
+    if (!d->warned) cli_warn_of_unused(d->args, image->parameters_json, d->log);
+    d->warned = true;
     if (cli_sheet_add(&d->sheet, image, d->err)) return d->err->code;
     if (d->output.to_stdout) {
         say_times(d->log, image, "standard output");

@@ -22,7 +22,7 @@ typedef struct cli_drawing {
     cli_output output;
     cli_progress progress;
     cli_sheet sheet;
-    bool preview_failed;
+    bool preview_failed, warned;
     double began;
 } cli_drawing;
 

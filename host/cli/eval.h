@@ -1,17 +1,13 @@
-/* eval.h - the kinds of `unclip-cuda eval KIND`: what is measured about a model. One file each. */
+/* eval.h - what the kinds of `unclip-cuda eval KIND` have in common. One file each: eval_prior.c, eval_pairs.c. */
 #ifndef CLI_EVAL_H
 #define CLI_EVAL_H
 
 #include <jansson.h>
 
-#include "args.h"
-#include "log.h"
+#include "exit.h"
 
-/* Priors over captions and their pictures. */
-int cli_eval_prior(const cli_args *args, cli_log *log, cli_error *err);
-
-/* Pictures that become pairs and are drawn again. */
-int cli_eval_pairs(const cli_args *args, cli_log *log, cli_error *err);
+/* unclip_progress_fn: stops when a signal came. */
+int cli_eval_progress(void *user, const unclip_progress *progress);
 
 /* Prints a result, which it frees, on standard output. */
 int cli_eval_print(json_t *result, cli_error *err);

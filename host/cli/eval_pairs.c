@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "caption_pairs.h"
+#include "commands.h"
 #include "eval.h"
 #include "model.h"
 #include "settings.h"
@@ -29,12 +30,6 @@ static void add(sums *s, const unclip_reconstruction *r) {
     s->count++;
 }
 
-static int stop_on_signal(void *user, const unclip_progress *progress) {
-    (void)user;
-    (void)progress;
-    return cli_signal_received() != 0;
-}
-
 static unclip_invert_options inversion(const cli_args *args) {
     const cli_value *flag = args->flag;
     unclip_invert_options o;
@@ -42,7 +37,7 @@ static unclip_invert_options inversion(const cli_args *args) {
     if (flag[CLI_FLAG_INVERT_STEPS].given) o.steps = (int)flag[CLI_FLAG_INVERT_STEPS].integer;
     if (flag[CLI_FLAG_INVERT_CFG_SCALE].given) o.guidance = (float)flag[CLI_FLAG_INVERT_CFG_SCALE].real;
     if (flag[CLI_FLAG_INVERT_REFINEMENTS].given) o.refinements = (int)flag[CLI_FLAG_INVERT_REFINEMENTS].integer;
-    o.on_progress = stop_on_signal;
+    o.on_progress = cli_eval_progress;
     return o;
 }
 

@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "caption_pairs.h"
+#include "commands.h"
 #include "eval.h"
 #include "model.h"
 #include "settings.h"
 #include "signals.h"
 #include "text.h"
+#include "unused.h"
 
 enum { LARGEST_PNG = 256 << 20, USUAL_BATCH = 32 };
 
@@ -47,12 +49,6 @@ static int embed_pictures(evaluation *e, cli_error *err) {
         unclip_embedding_free(&embedding);
     }
     return code;
-}
-
-static int stop_on_signal(void *user, const unclip_progress *progress) {
-    (void)user;
-    (void)progress;
-    return cli_signal_received() != 0;
 }
 
 static json_t *statistics_json(const unclip_prior_statistics *s) {
@@ -116,6 +112,7 @@ int cli_eval_prior(const cli_args *args, cli_log *log, cli_error *err) {
     unclip_generate_options options;
     int code = list ? cli_settings_fill(&options, args, NULL, err)
                     : cli_fail(err, CLI_USAGE, "eval prior: give captions and pictures by --pairs FILE");
+    if (!code && args->flag[CLI_FLAG_PRIOR].given) code = cli_refuse_unused_prior(args, &options, err);
     if (!code) code = cli_caption_pairs_read(&e.pairs, list, err);
     if (!code) code = cli_open_engine(&e.engine, args, UNCLIP_TYPE_AUTO, log, err);
     if (!code) code = embed_pictures(&e, err);
@@ -123,7 +120,7 @@ int cli_eval_prior(const cli_args *args, cli_log *log, cli_error *err) {
         json_t *results = json_object();
         options.prompts = (const char *const *)e.pairs.captions;
         options.prompt_count = e.pairs.count;
-        options.on_progress = stop_on_signal;
+        options.on_progress = cli_eval_progress;
         if (!options.batch_size) options.batch_size = USUAL_BATCH;
         code = measure_all(&e, args, &options, results, err);
         if (!code) code = print_results(&e, options.seed, results, err);

@@ -12,6 +12,7 @@
 #include "settings.h"
 #include "signals.h"
 #include "text.h"
+#include "unused.h"
 
 typedef struct run {
     const cli_args *args;
@@ -70,10 +71,15 @@ static int prepare(run *r, unclip_generate_options *options, cli_error *err) {
     if (flag[CLI_FLAG_PARAMS_FROM].given) {
         code = cli_replay_load(&r->replay, flag[CLI_FLAG_PARAMS_FROM].text, err);
         if (code) return code;
+        const char *task = json_string_value(json_object_get(r->replay.json, "task"));
+        if (task)
+            return cli_fail(err, CLI_USAGE, "%s was drawn by %s; --params-from repeats what was drawn from text alone",
+                            flag[CLI_FLAG_PARAMS_FROM].text, task);
     }
     const cli_replay *replay = flag[CLI_FLAG_PARAMS_FROM].given ? &r->replay : NULL;
     if ((code = cli_settings_fill(options, r->args, replay, err)) != 0) return code;
     if ((code = load_embedding(r, options, err)) != 0) return code;
+    if ((code = cli_refuse_unused_prior(r->args, options, err)) != 0) return code;
     if ((code = gather_prompts(r, err)) != 0) return code;
     options->prompts = r->prompts.items;
     options->prompt_count = r->prompts.count;

@@ -79,11 +79,26 @@ static void print_choices(FILE *stream, const char *choices) {
     for (const char *c = choices; *c; c++) fputc(*c == '|' ? ' ' : *c, stream);
 }
 
+/* Names of one word: what can be completed first. */
+static void print_commands(FILE *stream) {
+    for (size_t i = 0, printed = 0; i < cli_command_count; i++)
+        if (!strchr(cli_commands[i].name, ' ')) fprintf(stream, printed++ ? " %s" : "%s", cli_commands[i].name);
+}
+
+/* What follows the first word of names of two. */
+static void print_second_words(FILE *stream, const char *first) {
+    const size_t length = strlen(first);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const char *name = cli_commands[i].name;
+        if (strncmp(name, first, length) == 0 && name[length] == ' ') fprintf(stream, " %s", name + length + 1);
+    }
+}
+
 static void print_bash(FILE *stream) {
     fputs("_unclip_cuda() {\n"
           "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags commands=\"",
           stream);
-    for (size_t i = 0; i < cli_command_count; i++) fprintf(stream, i ? " %s" : "%s", cli_commands[i].name);
+    print_commands(stream);
     fputs("\"\n    case $before in\n", stream);
     for (int i = 0; i < CLI_FLAG_COUNT; i++) {
         const cli_flag *flag = &cli_flags[i];
@@ -97,9 +112,11 @@ static void print_bash(FILE *stream) {
             fputs("\" -- \"$word\")); return ;;\n", stream);
         }
     }
-    fputs("    esac\n    case ${COMP_WORDS[1]} in\n", stream);
-    for (size_t c = cli_command_count; c-- > 0;) {
-        fprintf(stream, "    %s) flags=\"", cli_commands[c].id == CLI_GENERATE ? "*" : cli_commands[c].name);
+    fputs("    esac\n    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]} \" in\n", stream);
+    for (size_t c = cli_command_count; c-- > 0;) { /* those of two words stand below those that are their first word */
+        if (cli_commands[c].id == CLI_GENERATE) fputs("    *) flags=\"", stream);
+        else fprintf(stream, "    \"%s \"*) flags=\"", cli_commands[c].name);
+        print_second_words(stream, cli_commands[c].name);
         for (int i = 0; i < CLI_FLAG_COUNT; i++) {
             if (cli_flags[i].commands & cli_commands[c].id) fprintf(stream, " --%s", cli_flags[i].name);
         }
@@ -139,13 +156,17 @@ static void print_zsh(FILE *stream) {
         fputs("' \\\n", stream);
     }
     fputs("    '1::subcommand or prompt:(", stream);
-    for (size_t i = 0; i < cli_command_count; i++) fprintf(stream, i ? " %s" : "%s", cli_commands[i].name);
+    print_commands(stream);
     fputs(")' \\\n    '*:path:_files'\n", stream);
 }
 
 static void print_fish(FILE *stream) {
     for (size_t i = 0; i < cli_command_count; i++) {
-        fprintf(stream, "complete -c unclip-cuda -n __fish_use_subcommand -a %s -d '", cli_commands[i].name);
+        const char *name = cli_commands[i].name, *second = strchr(name, ' ');
+        if (second)
+            fprintf(stream, "complete -c unclip-cuda -n '__fish_seen_subcommand_from %.*s' -a %s -d '",
+                    (int)(second - name), name, second + 1);
+        else fprintf(stream, "complete -c unclip-cuda -n __fish_use_subcommand -a %s -d '", name);
         print_quotable(stream, cli_commands[i].help);
         fputs("'\n", stream);
     }

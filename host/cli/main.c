@@ -19,7 +19,9 @@ static int run_command(const cli_args *args, cli_log *log, cli_error *err) {
     case CLI_FIT_PCA: return cli_fit_pca(args, log, err);
     case CLI_UPSCALE: return cli_upscale(args, log, err);
     case CLI_EMBED: return cli_embed(args, log, err);
-    case CLI_EVAL: return cli_eval(args, log, err);
+    case CLI_EVAL: return cli_fail(err, CLI_USAGE, "eval: say what is measured: eval prior, eval pairs");
+    case CLI_EVAL_PRIOR: return cli_eval_prior(args, log, err);
+    case CLI_EVAL_PAIRS: return cli_eval_pairs(args, log, err);
     case CLI_INSPECT: return cli_inspect(args, log, err);
     case CLI_DEVICES: return cli_devices(args, log, err);
     default: return cli_generate(args, log, err);

@@ -11,6 +11,7 @@
 #include "settings.h"
 #include "signals.h"
 #include "text.h"
+#include "unused.h"
 
 enum { LARGEST_PNG = 256 << 20 };
 
@@ -140,9 +141,13 @@ int cli_pairs_open(cli_pairs *p, bool embed_only, cli_error *err) {
     const cli_args *args = p->drawing.args;
     const cli_list *images = &args->flag[CLI_FLAG_INIT_IMG].list;
     const cli_value *keep = &args->flag[CLI_FLAG_KEEP_PAIR];
+    bool inverts = false;
+    for (size_t i = 0; i < images->count; i++) inverts = inverts || (!embed_only && !cli_is_pair_file(images->items[i]));
+    int code = cli_refuse_unused_inversion(args, inverts, err);
+    if (code) return code;
     p->pairs = calloc(images->count, sizeof *p->pairs);
     if (!p->pairs) return cli_fail(err, CLI_TRY_AGAIN, "out of memory");
-    int code = cli_open_engine(&p->engine, args, UNCLIP_TYPE_AUTO, p->drawing.log, err);
+    code = cli_open_engine(&p->engine, args, UNCLIP_TYPE_AUTO, p->drawing.log, err);
     if (!code && !p->estimating) cli_say(p->drawing.log, CLI_NOTICE, "seed: %" PRIu64, p->base.seed);
     for (size_t i = 0; !code && i < images->count; i++) {
         if (cli_signal_received()) return cli_fail(err, 128 + cli_signal_received(), "interrupted");

@@ -45,6 +45,8 @@ static int prepare(job *j, const cli_args *args, cli_error *err) {
     if (flag[CLI_FLAG_FROM_SIZE].given) o->from = (int)flag[CLI_FLAG_FROM_SIZE].integer;
     if (flag[CLI_FLAG_DEGRADE].given) o->degrade = (unclip_degrade)flag[CLI_FLAG_DEGRADE].integer;
     const cli_value *degrade_seed = &flag[CLI_FLAG_DEGRADE_SEED];
+    if (degrade_seed->typed && o->degrade != UNCLIP_DEGRADE_BSR)
+        return cli_fail(err, CLI_USAGE, "--degrade-seed would do nothing: it is for --degrade bsr");
     o->degrade_seed = degrade_seed->given && !degrade_seed->seed_random ? degrade_seed->seed : o->seed;
     if ((code = cli_read_file(images->items[0], LARGEST_PNG, &j->png, &o->png_size, err)) != 0) return code;
     o->png = (const uint8_t *)j->png;

@@ -1,5 +1,6 @@
 /* The command line: every way to write a flag, every way to write it wrongly, and the environment beneath it. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "host/cli/args.h"
@@ -50,8 +51,11 @@ Test(cli_args, generate_is_the_default_and_words_are_prompts_in_order) {
 
 Test(cli_args, every_subcommand_by_name) {
     for (size_t i = 0; i < cli_command_count; i++) {
-        cli_args args = parsed(NULL, WORDS(cli_commands[i].name));
-        cr_assert_eq(args.command, cli_commands[i].id);
+        char first[32], *second = NULL;
+        snprintf(first, sizeof first, "%s", cli_commands[i].name);
+        if ((second = strchr(first, ' ')) != NULL) *second++ = '\0';
+        cli_args args = parsed(NULL, WORDS(first, second)); /* a NULL ends the list */
+        cr_assert_eq(args.command, cli_commands[i].id, "%s", cli_commands[i].name);
         cli_args_free(&args);
     }
 }
@@ -195,6 +199,10 @@ Test(cli_args, flags_of_other_subcommands_are_refused) {
     REFUSED_NAMING("--model", "devices", "-m", "x");
     REFUSED_NAMING("devices", "devices", "x");
     REFUSED_NAMING("inspect", "inspect", "a", "b");
+    REFUSED_NAMING("--steps is not a flag of eval prior", "eval", "prior", "--steps", "3");
+    REFUSED_NAMING("--seed is not a flag of eval pairs", "eval", "pairs", "--seed", "3");
+    REFUSED_NAMING("say what is measured first", "eval", "--pairs", "list");
+    REFUSED_NAMING("eval prior takes no", "eval", "prior", "pairs");
 }
 
 Test(cli_args, a_mistyped_subcommand_is_not_drawn) {

@@ -112,7 +112,9 @@ version() { [[ $("$program" --version) =~ ^unclip-cuda\ [0-9]+\.[0-9]+\.[0-9]+$ 
 check "the version" version
 help() {
     "$program" --help >out 2>err && grep -q -- --prior-steps out && [ ! -s err ] || return 1
-    for word in vary interp textdiff probe fit-pca upscale embed inspect devices generate; do "$program" $word --help >sub && grep -q "unclip-cuda $word" sub || return 1; done
+    for words in vary interp textdiff probe fit-pca upscale embed eval "eval prior" "eval pairs" inspect devices generate; do
+        "$program" $words --help >sub && grep -q "^usage: unclip-cuda $words " sub || return 1
+    done
     ! grep -qE '^  (batch|serve|convert|bench) ' out
 }
 check "help, without subcommands that are not there yet" help
@@ -123,6 +125,12 @@ completes() {
         _unclip_cuda; echo "${COMPREPLY[*]}"')" = --prior-steps ]
 }
 check "the bash completion completes" completes
+completed() { "$program" --completion bash >out && bash -c '. ./out; COMP_WORDS=(unclip-cuda "$@"); COMP_CWORD=$#; _unclip_cuda; echo "${COMPREPLY[*]}"' _ "$@"; }
+completes_kinds() {
+    [ "$(completed ev)" = eval ] && [[ $(completed eval "") == *"prior pairs"* ]] && [ "$(completed eval prior --prior-st)" = --prior-steps ] &&
+        [ "$(completed eval pairs --prior-st)" = "" ] && [ "$(completed eval pairs --invert-st)" = --invert-steps ]
+}
+check "the bash completion knows the kinds of eval" completes_kinds
 
 # ---- drawing --------------------------------------------------------------------------------------------------------
 one_file() {

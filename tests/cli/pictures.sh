@@ -126,7 +126,7 @@ check "labels beside a text" refused 64 "--labels" embed -i palette.png -p x --l
 check "an empty label" refused 64 "label 2" embed -i palette.png --labels a,,b
 
 # ---- conditions -----------------------------------------------------------------------------------------------------
-draw() { run -q -p "a cube" -s 3 --size 16 --steps 2 --prior-steps 2 "$@"; }
+draw() { run -q -p "a cube" -s 3 --size 16 --steps 2 "$@"; }
 conditions() {
     for how in prior text-embedding caption; do draw --condition $how -o c-$how.png || return 1; done
     draw -o c.png && cmp c.png c-prior.png && ! cmp -s c.png c-caption.png && ! cmp -s c-caption.png c-text-embedding.png &&
@@ -141,6 +141,12 @@ given() {
 check "generate --prior-input, with and without a caption" given
 pair_as_image() { run vary palette.png --keep-pair p.safetensors "${inverting[@]}" && draw --prior-input p.safetensors -o gp.png && cmp gp.png g.png; }
 check "a pair's embedding is its picture's" pair_as_image
+check "a prior beside an embedding" refused 64 "--prior-candidates would do nothing" -p x --prior-input z.json --prior-candidates 2 -o x.png
+check "inversion that does not happen: new noise" refused 64 "--invert-steps would do nothing" vary palette.png --from-noise --invert-steps 9
+check "inversion that does not happen: pairs" refused 64 "--invert-refinements would do nothing" interp p.safetensors p.safetensors --invert-refinements 1
+check "inversion that does not happen: one noise" refused 64 "--invert-cfg-scale would do nothing" interp c.png g.png --noise fixed --invert-cfg-scale 2
+check "a seed without its degradation" refused 64 "--degrade-seed would do nothing" upscale c.png --degrade blur --degrade-seed 3
+check "a replay of a variation" refused 64 "drawn by vary" --params-from drawn/0000.png -o x.png
 check "a picture whose embedding is not kept" refused 64 "--prior-input" --params-from g.png -o x.png
 check "two embeddings at once" refused 64 "give one" -p x --prior-input z.json --condition caption -o x.png
 check "an embedding that is a picture" refused 65 c.png -p x --prior-input c.png -o x.png

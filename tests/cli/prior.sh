@@ -59,6 +59,23 @@ refuse "an unknown prior" 64 "--prior" -p x --prior best
 refuse "percentiles that fall" 64 "--prior-dot-percentile" -p x --prior ar --prior-dot-percentile 90..80
 refuse "a negative temperature" 64 "--prior-temperature" -p x --prior-temperature=-1
 
+# What would do nothing is refused, unless it stands in the environment for the whole session.
+refuse "steps of the autoregressive prior" 64 "--prior-steps would do nothing" -m "$tiny" -p x --prior ar --prior-steps 3
+refuse "a temperature of the diffusion prior" 64 "--prior-temperature would do nothing" -m "$tiny" -p x --prior-temperature 1
+refuse "a flag of the prior where none runs" 64 "--prior-cfg-scale would do nothing" -m "$tiny" -p x --condition caption --prior-cfg-scale 2
+refuse "eval of one prior with flags of the other" 64 "--prior-sampler would do nothing" eval prior --pairs x --prior ar --prior-sampler ddim
+of_the_session() { UNCLIP_ARG_PRIOR_STEPS=3 draw -p x -s 1 --prior ar -o session.png; }
+check "flags of the environment may do nothing" of_the_session
+unused_stages() {
+    local said
+    "$program" -m "$tiny" -p x -s 1 --size 16 --steps 2 --sr256-steps 3 --eta 0.5 -o u.png >out 2>err || return 1
+    said=$(grep -c "warning:" err)
+    grep -q -- "--sr256-steps did nothing: no sr256 ran" err && grep -q -- "--eta did nothing" err && [ "$said" -eq 2 ] &&
+        "$program" -m "$tiny" -p x -s 1 --steps 2 --sr256-steps 3 --sampler ddim --eta 0.5 -b 2 -o u.png >out 2>err &&
+        ! grep -q "warning:" err
+}
+check "flags of stages that did not run are said" unused_stages
+
 # ---- eval prior -----------------------------------------------------------------------------------------------------
 pairs() {
     mkdir -p pictures && draw -p "a red cube" -s 1 -o pictures/one.png && draw -p "two dogs" -s 2 -o pictures/two.png &&
