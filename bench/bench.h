@@ -25,6 +25,8 @@ typedef struct bench_options {
     bool cpu_clock;                  /* the process's processor time instead of the wall's */
     bool small;                      /* limits from small operands: does it work, not how fast */
     bool cases;                      /* ops: the list of the tests too */
+    const char *tuning_file;
+    const struct uc_tuning *tuning;  /* what it says of this machine, or NULL */
 } bench_options;
 
 /* Seconds by the wall, or of processor time of all threads. */
@@ -56,6 +58,7 @@ unclip_status bench_cascade(const bench_options *options, unclip_error *err);
 unclip_status bench_load(const bench_options *options, unclip_error *err);
 unclip_status bench_memory(const bench_options *options, unclip_error *err);
 unclip_status bench_evaluate(const bench_options *options, unclip_error *err);
+unclip_status bench_tune(const bench_options *options, unclip_error *err);
 unclip_status bench_compare(const bench_options *options, unclip_error *err);
 unclip_status bench_roofline(const bench_options *options, unclip_error *err);
 

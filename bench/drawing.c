@@ -14,6 +14,7 @@ unclip_status bench_engine_open(unclip_engine **engine, const bench_options *o, 
     open.device = o->device;
     open.type = o->type;
     open.threads = o->threads;
+    open.tuning = o->tuning_file;
     return unclip_engine_open(engine, &open, err);
 }
 

@@ -83,3 +83,14 @@ unclip_status bench_limits_measure(bench_limits *limits, const bench_options *o,
     backend->close(backend);
     return status;
 }
+
+unclip_status bench_measured_open(bench_measured *m, const bench_options *o, unclip_error *err) {
+    unclip_status status = bench_report_new(&m->report, o, err);
+    if (status) return status;
+    status = bench_limits_measure(&m->limits, o, err);
+    if (!status) status = bench_report_limits(&m->report, &m->limits, err);
+    if (status) bench_measured_close(m);
+    return status;
+}
+
+void bench_measured_close(bench_measured *m) { bench_report_close(&m->report); }

@@ -32,4 +32,10 @@ unclip_status bench_trial_sample(bench_trial *t, const bench_options *options, b
 
 unclip_status bench_limits_measure(bench_limits *limits, const bench_options *options, unclip_error *err);
 
+/* A report that begins with the limits of the options' device. */
+typedef struct bench_measured { bench_report report; bench_limits limits; } bench_measured;
+
+unclip_status bench_measured_open(bench_measured *m, const bench_options *options, unclip_error *err);
+void bench_measured_close(bench_measured *m);
+
 #endif

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "host/tuning.h"
 
 static const struct {
     const char *name;
@@ -17,6 +18,7 @@ static const struct {
     { "load", bench_load, "time to the first step, cold and warm" },
     { "memory", bench_memory, "what --estimate says beside what was resident" },
     { "evaluate", bench_evaluate, "--stage NAME -o FILE: a step's inputs and output, then a time for every line" },
+    { "tune", bench_tune, "-o CACHE.json: which implementation is fastest for each shape; obeyed with --tuning" },
     { "compare", bench_compare, "A.jsonl B.jsonl: what changed beyond noise" },
     { "roofline", bench_roofline, "RESULTS.jsonl -o PICTURE.svg" },
 };
@@ -41,7 +43,8 @@ static void print_help(void) {
            "  --clock wall|cpu    cpu: processor time of all threads (wall)\n"
            "  --small 0|1         limits from small operands: whether it works, not how fast (0)\n"
            "  --prompt TEXT\n"
-           "  -o, --output FILE   one JSON object a line is appended; roofline: the picture\n",
+           "  --tuning FILE       cpu: obey the choices of a cache that tune wrote\n"
+           "  -o, --output FILE   one JSON object a line is appended; roofline: the picture; tune: the cache\n",
            UC_BENCH_MODEL);
 }
 
@@ -100,6 +103,7 @@ static bool read_flag(bench_options *o, const char *flag, const char *value) {
     if (!strcmp(flag, "-o") || !strcmp(flag, "--output")) return o->output = value, true;
     if (!strcmp(flag, "--device")) return o->device = value, true;
     if (!strcmp(flag, "--filter")) return o->filter = value, true;
+    if (!strcmp(flag, "--tuning")) return o->tuning_file = value, true;
     if (!strcmp(flag, "--prompt")) return o->prompt = value, true;
     if (!strcmp(flag, "--threads")) return read_integer(value, 0, 1024, &o->threads);
     if (!strcmp(flag, "--batch")) return read_integer(value, 1, 1024, &o->batch);
@@ -147,6 +151,18 @@ static void wait_without_spinning(char *argv[]) {
     if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0) execv("/proc/self/exe", argv);
 }
 
+/* The command, with the cache that it was given. */
+static unclip_status run_command(size_t command, bench_options *o, unclip_error *err) {
+    uc_tuning *tuning = NULL;
+    char notice[UC_TUNING_NOTICE];
+    unclip_status status = o->tuning_file ? uc_tuning_load(&tuning, o->tuning_file, err) : UNCLIP_OK;
+    if (tuning && uc_tuning_notice(tuning, o->tuning_file, notice)) fprintf(stderr, "unclip-bench: %s\n", notice);
+    o->tuning = tuning;
+    if (!status) status = commands[command].run(o, err);
+    uc_tuning_free(tuning);
+    return status;
+}
+
 int main(int argc, char *argv[]) {
     bench_options o = { .model = UC_BENCH_MODEL, .device = "cpu", .type = UNCLIP_TYPE_F32, .batch = 1, .text = true,
                         .stage = { true, true, true, true }, .least = 3, .most = 1000, .warmup = 1, .seconds = 3,
@@ -161,7 +177,7 @@ int main(int argc, char *argv[]) {
         if (strcmp(argv[1], commands[i].name) != 0) continue;
         o.command = commands[i].name;
         if (!read_arguments(&o, argc, argv)) return 64;
-        if (!commands[i].run(&o, &err)) return 0;
+        if (!run_command(i, &o, &err)) return 0;
         fprintf(stderr, "unclip-bench %s: %s\n", o.command, err.message);
         return 1;
     }

@@ -167,30 +167,17 @@ static unclip_status time_part(bench_session *s, bench_part part, bench_report *
     return status;
 }
 
-/* Each part on a backend of its own, so that the prepared weights of one are gone before the next. */
-static unclip_status time_plans(const bench_options *o, bench_report *report, const bench_limits *limits,
-                                unclip_error *err) {
-    unclip_status status = UNCLIP_OK;
-    for (int i = -1; i < UNCLIP_STAGE_COUNT && !status; i++) {
-        const bench_part part = { .text = i < 0, .stage = i < 0 ? UNCLIP_STAGE_PRIOR : (unclip_stage)i };
-        bench_session s;
-        status = bench_session_open(&s, o, UNCLIP_RUN_TIMED, err);
-        if (status) break;
-        if (bench_part_wanted(&s, part)) status = time_part(&s, part, report, limits, err);
-        bench_session_close(&s);
-    }
-    return status;
+static unclip_status time_each(void *user, bench_session *s, bench_part part, unclip_error *err) {
+    bench_measured *m = user;
+    return time_part(s, part, &m->report, &m->limits, err);
 }
 
 unclip_status bench_ops(const bench_options *o, unclip_error *err) {
-    bench_report report;
-    bench_limits limits;
-    unclip_status status = bench_report_new(&report, o, err);
+    bench_measured m;
+    unclip_status status = bench_measured_open(&m, o, err);
     if (status) return status;
-    status = bench_limits_measure(&limits, o, err);
-    if (!status) status = bench_report_limits(&report, &limits, err);
-    if (!status && o->cases) status = time_cases(o, &report, &limits, err);
-    if (!status) status = time_plans(o, &report, &limits, err);
-    bench_report_close(&report);
+    if (o->cases) status = time_cases(o, &m.report, &m.limits, err);
+    if (!status) status = bench_each_part(o, UNCLIP_RUN_TIMED, time_each, &m, err);
+    bench_measured_close(&m);
     return status;
 }

@@ -27,7 +27,8 @@ static void on_timing(void *user, const uc_plan *plan, int32_t op, double second
 
 unclip_status bench_device_open(uc_backend **backend, const bench_options *o, unclip_run_mode mode, bench_sink *sink,
                                 unclip_error *err) {
-    const uc_backend_options options = { .mode = mode, .threads = o->threads, .on_timing = on_timing, .user = sink };
+    const uc_backend_options options = { .mode = mode, .threads = o->threads, .on_timing = on_timing, .user = sink,
+                                         .tuning = o->tuning };
     bool known = false;
     *sink = (bench_sink){ .options = o };
     *backend = NULL;
@@ -116,14 +117,30 @@ double bench_phase_times(const bench_session *s, bench_part part, int phase, int
     return times;
 }
 
-unclip_status bench_part_program(bench_session *s, bench_part part, uc_program **program, unclip_error *err) {
-    if (part.text)
-        return uc_program_new(s->backend, uc_text_graph(&s->session, (int64_t)s->wanted.prompt_count + 1), program,
-                              err);
+uc_graph *bench_part_graph(bench_session *s, bench_part part) {
+    if (part.text) return uc_text_graph(&s->session, (int64_t)s->wanted.prompt_count + 1);
     const uc_stage_shape shape = { .rows = s->options->batch,
                                    .guided = uc_guided(&s->request, part.stage),
                                    .sampler = s->request.sampler[part.stage] };
-    return uc_program_new(s->backend, uc_stage_graph(&s->session, part.stage, &shape), program, err);
+    return uc_stage_graph(&s->session, part.stage, &shape);
+}
+
+unclip_status bench_part_program(bench_session *s, bench_part part, uc_program **program, unclip_error *err) {
+    return uc_program_new(s->backend, bench_part_graph(s, part), program, err);
+}
+
+unclip_status bench_each_part(const bench_options *o, unclip_run_mode mode, bench_part_fn run, void *user,
+                              unclip_error *err) {
+    unclip_status status = UNCLIP_OK;
+    for (int i = -1; i < UNCLIP_STAGE_COUNT && !status; i++) {
+        const bench_part part = { .text = i < 0, .stage = i < 0 ? UNCLIP_STAGE_PRIOR : (unclip_stage)i };
+        bench_session s;
+        status = bench_session_open(&s, o, mode, err);
+        if (status) break;
+        if (bench_part_wanted(&s, part)) status = run(user, &s, part, err);
+        bench_session_close(&s);
+    }
+    return status;
 }
 
 static void fill_floats(float *to, int64_t count, int32_t draw) {

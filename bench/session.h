@@ -51,7 +51,15 @@ int bench_part_steps(const bench_session *s, bench_part part); /* 0 for text */
 /* How often one launch runs this phase. */
 double bench_phase_times(const bench_session *s, bench_part part, int phase, int phases);
 
+/* Its graph, to be given to a plan or program, which says what is wrong with it. */
+uc_graph *bench_part_graph(bench_session *s, bench_part part);
 unclip_status bench_part_program(bench_session *s, bench_part part, uc_program **program, unclip_error *err);
+
+/* Calls run for every part that is wanted, each in a session of its own, so that the prepared weights of one are gone
+ * before the next. */
+typedef unclip_status (*bench_part_fn)(void *user, bench_session *s, bench_part part, unclip_error *err);
+unclip_status bench_each_part(const bench_options *options, unclip_run_mode mode, bench_part_fn run, void *user,
+                              unclip_error *err);
 
 /* Gives every state something that a real run could have in it. */
 unclip_status bench_part_fill(bench_session *s, bench_part part, uc_program *program, unclip_error *err);

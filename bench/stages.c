@@ -68,8 +68,8 @@ static unclip_status time_phases(bench_session *s, bench_part part, uc_program *
     return status;
 }
 
-static unclip_status time_part(bench_session *s, bench_part part, bench_report *report, const bench_limits *limits,
-                               unclip_error *err) {
+static unclip_status time_each(void *user, bench_session *s, bench_part part, unclip_error *err) {
+    bench_measured *m = user;
     unclip_status status = UNCLIP_OK;
     /* the first program also brings the weights into order, the second one finds them so */
     for (int again = 0; again < 2 && !status; again++) {
@@ -77,28 +77,18 @@ static unclip_status time_part(bench_session *s, bench_part part, bench_report *
         const double begin = bench_now(s->options);
         status = bench_part_program(s, part, &program, err);
         const double seconds = bench_now(s->options) - begin;
-        if (!status) status = report_once(report, s, part, again ? "ready again" : "ready", seconds, err);
-        if (!status && again) status = time_phases(s, part, program, report, limits, err);
+        if (!status) status = report_once(&m->report, s, part, again ? "ready again" : "ready", seconds, err);
+        if (!status && again) status = time_phases(s, part, program, &m->report, &m->limits, err);
         if (program) s->backend->release(s->backend, program);
     }
     return status;
 }
 
 unclip_status bench_stages(const bench_options *o, unclip_error *err) {
-    bench_report report;
-    bench_limits limits;
-    unclip_status status = bench_report_new(&report, o, err);
+    bench_measured m;
+    unclip_status status = bench_measured_open(&m, o, err);
     if (status) return status;
-    status = bench_limits_measure(&limits, o, err);
-    if (!status) status = bench_report_limits(&report, &limits, err);
-    for (int i = -1; i < UNCLIP_STAGE_COUNT && !status; i++) {
-        const bench_part part = { .text = i < 0, .stage = i < 0 ? UNCLIP_STAGE_PRIOR : (unclip_stage)i };
-        bench_session s; /* anew for each part: the weights of the one before are dropped */
-        status = bench_session_open(&s, o, UNCLIP_RUN_REPLAY, err);
-        if (status) break;
-        if (bench_part_wanted(&s, part)) status = time_part(&s, part, &report, &limits, err);
-        bench_session_close(&s);
-    }
-    bench_report_close(&report);
+    status = bench_each_part(o, UNCLIP_RUN_REPLAY, time_each, &m, err);
+    bench_measured_close(&m);
     return status;
 }

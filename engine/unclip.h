@@ -118,6 +118,9 @@ typedef struct unclip_engine_options {
     int threads;           /* CPU threads; 0 = all cores */
     unclip_log_fn on_log;  /* may be NULL */
     void *log_user;
+    const char *tuning;    /* NULL, or a file of `unclip-bench tune`: which of its equally precise implementations the CPU
+                              uses for which shape. Pictures may differ by roundings from those without it; with the same
+                              file they have the same bytes again. Other processors' entries are ignored */
 } unclip_engine_options;
 
 UNCLIP_API void unclip_engine_options_init(unclip_engine_options *options);

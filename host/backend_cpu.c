@@ -27,18 +27,34 @@ typedef struct cpu_backend {
 /* The operations whose weight is prepared. */
 static bool has_weight(const uc_launch *l) { return l->kind == UC_OP_conv2d || l->kind == UC_OP_matmul; }
 
-static bool by_winograd(const cpu_backend *b, const uc_launch *l) {
-    return l->kind == UC_OP_conv2d && uc_cpu_winograd_pays(l, b->dnn != NULL);
+/* How a launch is done; with ONEDNN, by which kernel. */
+typedef struct decision { uc_way way; const uc_onednn_shape *shape; } decision;
+
+/* As tuned, where that can be done. */
+static bool decide_tuned(const cpu_backend *b, const uc_launch *l, decision *d) {
+    d->way = uc_tuning_find(b->host.base.options.tuning, l);
+    if (d->way == UC_WAY_ONEDNN && b->dnn) d->shape = uc_onednn_shape_forced(b->dnn, l);
+    return d->way == UC_WAY_DIRECT || d->shape || (d->way == UC_WAY_WINOGRAD && uc_cpu_winograd_can(l));
 }
 
-static const uc_onednn_shape *library_shape(const cpu_backend *b, const uc_launch *l) {
-    return b->dnn && has_weight(l) && !by_winograd(b, l) ? uc_onednn_shape_of(b->dnn, l) : NULL;
+static decision decide(const cpu_backend *b, const uc_launch *l) {
+    decision d = { .way = UC_WAY_DEFAULT };
+    if (!has_weight(l) || decide_tuned(b, l, &d)) return d;
+    d.way = UC_WAY_DIRECT;
+    if (l->kind == UC_OP_conv2d && uc_cpu_winograd_pays(l, b->dnn != NULL)) d.way = UC_WAY_WINOGRAD;
+    else if (b->dnn) d.shape = uc_onednn_shape_of(b->dnn, l);
+    if (d.shape) d.way = UC_WAY_ONEDNN;
+    return d;
+}
+
+uc_way uc_backend_cpu_way(const uc_backend *backend, const uc_launch *launch) {
+    return decide((const cpu_backend *)(const void *)backend, launch).way;
 }
 
 static size_t scratch(const void *self, const uc_launch *l) {
-    const uc_onednn_shape *shape = library_shape(self, l);
-    if (shape) return uc_onednn_scratch(shape);
-    if (by_winograd(self, l)) return uc_cpu_winograd_scratch(l);
+    const decision d = decide(self, l);
+    if (d.shape) return uc_onednn_scratch(d.shape);
+    if (d.way == UC_WAY_WINOGRAD) return uc_cpu_winograd_scratch(l);
     if (l->kind == UC_OP_conv2d) return uc_cpu_conv2d_packed_scratch(l);
     if (l->kind == UC_OP_matmul) return uc_cpu_matmul_packed_scratch(l);
     return uc_cpu_kernel(l->kind).scratch(l);
@@ -96,10 +112,10 @@ static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_h
     cpu_backend *b = (cpu_backend *)self;
     kernel->run = run_kernel;
     if (!has_weight(launch)) return UNCLIP_OK;
-    const uc_onednn_shape *shape = library_shape(b, launch);
-    if (shape) {
+    const decision d = decide(b, launch);
+    if (d.shape) {
         kernel->run = run_library;
-        kernel->prepared = uc_onednn_prepare(b->dnn, shape, launch);
+        kernel->prepared = uc_onednn_prepare(b->dnn, d.shape, launch);
         kernel->rounds_weight =
             launch->in[UC_CONV_WEIGHT].dtype != launch->in[0].dtype && launch->in[0].dtype != UC_F32;
         return kernel->prepared ? UNCLIP_OK
@@ -107,7 +123,9 @@ static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_h
     }
     const void *packed = NULL;
     const unclip_status status = packed_weight(b, &launch->in[UC_CONV_WEIGHT], &packed, err);
-    kernel->run = launch->kind == UC_OP_matmul ? run_matmul : by_winograd(b, launch) ? run_winograd : run_conv2d;
+    kernel->run = launch->kind == UC_OP_matmul    ? run_matmul
+                  : d.way == UC_WAY_WINOGRAD ? run_winograd
+                                             : run_conv2d;
     kernel->prepared = packed;
     return status;
 }

@@ -5,10 +5,12 @@
 
 #include "../engine/tasks/request.h"
 #include "loaded_model.h"
+#include "tuning.h"
 
 struct unclip_engine {
     uc_loaded_model *loaded;
     uc_backend *backend;
+    uc_tuning *tuning; /* or NULL; outlives the backend */
     uc_session session;
     uint64_t model_hash;
 };

@@ -45,7 +45,7 @@ static void log_timing(void *user, const uc_plan *plan, int32_t op, double secon
 static unclip_status open_backend(unclip_engine *engine, const unclip_engine_options *o, unclip_error *err) {
     const char *device = o->device ? o->device : "auto";
     uc_backend_options options = { .mode = o->run_mode, .threads = o->threads, .on_timing = log_timing,
-                                   .user = engine };
+                                   .user = engine, .tuning = engine->tuning };
     if (options.threads == 0) options.threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (options.threads < 1 || options.threads > 1024)
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "threads is %d, expected 1 to 1024", o->threads);
@@ -73,11 +73,20 @@ static unclip_status choose_type(unclip_engine *engine, unclip_type type, unclip
     return uc_fail(err, UNCLIP_ERR_ARGUMENT, "type %d is unknown", (int)type);
 }
 
+static unclip_status load_tuning(unclip_engine *engine, const char *path, unclip_error *err) {
+    char notice[UC_TUNING_NOTICE];
+    const unclip_status status = path ? uc_tuning_load(&engine->tuning, path, err) : UNCLIP_OK;
+    if (engine->tuning && uc_tuning_notice(engine->tuning, path, notice))
+        uc_log(&engine->session, UNCLIP_LOG_WARNING, "%s", notice);
+    return status;
+}
+
 static unclip_status open_engine(unclip_engine *engine, const unclip_engine_options *o, unclip_error *err) {
-    unclip_status status = open_backend(engine, o, err);
-    engine->session.backend = engine->backend;
     engine->session.on_log = o->on_log;
     engine->session.log_user = o->log_user;
+    unclip_status status = load_tuning(engine, o->tuning, err);
+    if (!status) status = open_backend(engine, o, err);
+    engine->session.backend = engine->backend;
     if (!status) status = choose_type(engine, o->type, err);
     if (!status) status = uc_loaded_model_open(&engine->loaded, o->model_dir, err);
     if (status) return status;
@@ -106,6 +115,7 @@ unclip_status unclip_engine_open(unclip_engine **engine, const unclip_engine_opt
 void unclip_engine_close(unclip_engine *engine) {
     if (!engine) return;
     if (engine->backend) engine->backend->close(engine->backend);
+    uc_tuning_free(engine->tuning);
     uc_loaded_model_close(engine->loaded);
     free(engine);
 }

@@ -15,6 +15,7 @@ typedef struct uc_backend_options {
     int threads;
     uc_timing_fn on_timing;
     void *user;
+    const struct uc_tuning *tuning; /* the CPU's measured choices (host/tuning.h), which must stay; NULL = its own rule */
 } uc_backend_options;
 
 struct uc_backend {

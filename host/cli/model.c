@@ -63,6 +63,7 @@ int cli_open_engine(unclip_engine **engine, const cli_args *args, unclip_type ty
     options.type = flag[CLI_FLAG_TYPE].given ? (unclip_type)flag[CLI_FLAG_TYPE].integer : type;
     if (flag[CLI_FLAG_MODE].given) options.run_mode = (unclip_run_mode)flag[CLI_FLAG_MODE].integer;
     if (flag[CLI_FLAG_THREADS].given) options.threads = (int)flag[CLI_FLAG_THREADS].integer;
+    if (flag[CLI_FLAG_TUNING].given) options.tuning = flag[CLI_FLAG_TUNING].text;
     options.on_log = cli_log_library;
     options.log_user = log;
     unclip_error error = { .status = UNCLIP_OK };

@@ -41,6 +41,11 @@ typedef enum uc_isa { UC_ISA_BASE, UC_ISA_AVX2, UC_ISA_AVX512, UC_ISA_COUNT } uc
 uc_isa uc_cpu_isa(void);
 const char *uc_cpu_isa_name(uc_isa isa);
 
+/* What the processor calls itself (where it does; else the kind of machine), and those of its instruction sets on which
+ * the speed of kernels depends: "avx2 fma avx512f ...". */
+enum { UC_CPU_TEXT = 128 };
+void uc_cpu_describe(char name[UC_CPU_TEXT], char instructions[UC_CPU_TEXT]);
+
 /* Every variant of a kernel, for tests; the machine must be able to run it. Kernels that only move data have one. */
 uc_kernel uc_cpu_kernel_variant(uc_op_kind kind, uc_isa isa);
 

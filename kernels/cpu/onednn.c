@@ -8,6 +8,7 @@
 #if defined(UC_HAVE_ONEDNN)
 
 #include <dnnl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,6 +133,11 @@ static int set_threads(int threads) {
 #endif
 }
 
+void uc_onednn_version(char out[24]) {
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(out, 24, "%d.%d.%d", v->major, v->minor, v->patch);
+}
+
 uc_onednn *uc_onednn_new(int threads) {
     uc_onednn *dnn = calloc(1, sizeof *dnn);
     if (!dnn) return NULL;
@@ -182,15 +188,18 @@ void uc_onednn_free(uc_onednn *dnn) {
 
 static dnnl_data_type_t type_of(uc_dtype type) { return type == UC_BF16 ? dnnl_bf16 : dnnl_f32; }
 
+static bool can_ask(const uc_launch *l) {
+    const uc_dtype type = l->in[0].dtype;
+    if (l->out[0].dtype != type || (type != UC_F32 && type != UC_BF16)) return false;
+    return l->kind == UC_OP_matmul || (l->kind == UC_OP_conv2d && l->in[0].layout == UC_NHWC);
+}
+
 /* In f32, linear layers and convolutions of few channels are as fast in matmul.c and conv2d.c (measured on AVX-512
  * against oneDNN 2.6), which need no repetition for each image. */
 static bool worth_asking(const uc_launch *l) {
-    const uc_dtype type = l->in[0].dtype;
-    if (l->out[0].dtype != type || (type != UC_F32 && type != UC_BF16)) return false;
-    if (l->kind == UC_OP_matmul) return type == UC_BF16;
-    if (l->kind != UC_OP_conv2d || l->in[0].layout != UC_NHWC) return false;
+    if (l->in[0].dtype == UC_BF16) return true;
     const int64_t *w = l->in[UC_CONV_WEIGHT].shape.dim;
-    return type == UC_BF16 || (w[0] >= 64 && w[1] >= 64);
+    return l->kind == UC_OP_conv2d && w[0] >= 64 && w[1] >= 64;
 }
 
 static bool describe_convolution(const uc_launch *l, operands *o) {
@@ -290,7 +299,11 @@ static shape_key key_of(const uc_launch *l) {
 }
 
 const uc_onednn_shape *uc_onednn_shape_of(uc_onednn *dnn, const uc_launch *l) {
-    if (!worth_asking(l)) return NULL;
+    return worth_asking(l) ? uc_onednn_shape_forced(dnn, l) : NULL;
+}
+
+const uc_onednn_shape *uc_onednn_shape_forced(uc_onednn *dnn, const uc_launch *l) {
+    if (!can_ask(l)) return NULL;
     const shape_key key = key_of(l);
     uc_onednn_shape *s = dnn->shapes;
     while (s && memcmp(&s->key, &key, sizeof key) != 0) s = s->next;
@@ -447,12 +460,19 @@ bool uc_onednn_run(const uc_onednn_op *op, const uc_launch *l) {
 
 #else
 
+#include <string.h>
+
+void uc_onednn_version(char out[24]) { strcpy(out, "none"); }
 uc_onednn *uc_onednn_new(int threads) {
     (void)threads;
     return NULL;
 }
 void uc_onednn_free(uc_onednn *dnn) { (void)dnn; }
 const uc_onednn_shape *uc_onednn_shape_of(uc_onednn *dnn, const uc_launch *l) {
+    (void)dnn, (void)l;
+    return NULL;
+}
+const uc_onednn_shape *uc_onednn_shape_forced(uc_onednn *dnn, const uc_launch *l) {
     (void)dnn, (void)l;
     return NULL;
 }

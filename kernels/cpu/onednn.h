@@ -13,6 +13,9 @@ typedef struct uc_onednn uc_onednn;             /* an engine, and everything mad
 typedef struct uc_onednn_shape uc_onednn_shape; /* a kernel for one shape */
 typedef struct uc_onednn_op uc_onednn_op;       /* a kernel with its weights */
 
+/* The library's version as "2.6.3", or "none" when it is not built in. */
+void uc_onednn_version(char out[24]);
+
 /* NULL when oneDNN is not built in or does not start. */
 uc_onednn *uc_onednn_new(int threads);
 void uc_onednn_free(uc_onednn *dnn);
@@ -20,6 +23,9 @@ void uc_onednn_free(uc_onednn *dnn);
 /* The kernel for this launch (its data is not read); NULL when the library has none made for it, or when the plain C
  * kernel is the better choice. Belongs to dnn; asking again gives the same one. */
 const uc_onednn_shape *uc_onednn_shape_of(uc_onednn *dnn, const uc_launch *launch);
+
+/* The same, but NULL only when the library has none. */
+const uc_onednn_shape *uc_onednn_shape_forced(uc_onednn *dnn, const uc_launch *launch);
 size_t uc_onednn_scratch(const uc_onednn_shape *shape);
 const char *uc_onednn_implementation(const uc_onednn_shape *shape); /* the library's name for it */
 

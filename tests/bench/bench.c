@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bench/results.h"
+#include "host/tuning.h"
 #include "kernels/ops.h"
 #include "support/pictures.h"
 
@@ -218,6 +219,101 @@ Test(bench_memory, estimate_beside_measurement) {
     json_decref(rows);
 }
 
+/* ---- tune -------------------------------------------------------------------------------------------------------- */
+
+static uc_tuning *tuned(const char *arguments, const char *path) {
+    char command[2048];
+    int status = 0;
+    snprintf(command, sizeof command, PROGRAM "tune %s" QUICK " -o %s 2>&1", arguments, path);
+    char *text = output_of(command, &status);
+    cr_assert_eq(status, 0, "failed: %s\n%s", command, text);
+    uc_tuning *t = NULL;
+    unclip_error err = { .status = UNCLIP_OK };
+    cr_assert_eq(uc_tuning_load(&t, path, &err), UNCLIP_OK, "%s", err.message);
+    free(text);
+    return t;
+}
+
+/* An engine that obeys a cache, if there is one. */
+static album drawn(const char *tuning) {
+    static const char *const prompt = "a red cube";
+    unclip_engine_options open;
+    unclip_engine *engine = NULL;
+    unclip_generate_options want;
+    unclip_error err = { .status = UNCLIP_OK };
+    unclip_engine_options_init(&open);
+    open.model_dir = MODEL;
+    open.threads = 1;
+    open.tuning = tuning;
+    cr_assert_eq(unclip_engine_open(&engine, &open, &err), UNCLIP_OK, "%s", err.message);
+    unclip_generate_options_init(&want);
+    want.prompts = &prompt;
+    want.prompt_count = 1;
+    want.seed = 3;
+    for (int i = 0; i < UNCLIP_STAGE_COUNT; i++) want.stage[i].steps = 2;
+    album a = draw_album(engine, &want);
+    unclip_engine_close(engine);
+    return a;
+}
+
+Test(bench_tune, measures_what_has_a_choice) {
+    char *path = new_path();
+    unlink(path);
+    uc_tuning *t = tuned("--stage decoder,sr256", path);
+    size_t convolutions = 0, several = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        const uc_tuning_entry *e = &t->entries[i];
+        int measured = 0;
+        for (int way = 0; way < UC_WAY_COUNT; way++) measured += e->seconds[way] > 0;
+        convolutions += e->key.kind == UC_OP_conv2d;
+        several += measured > 2;
+        cr_expect(measured >= 2 && e->seconds[e->way] > 0, "entry %zu: %d measured, %s chosen", i, measured,
+                  uc_way_name(e->way));
+    }
+    cr_expect(convolutions > 10 && several > 0, "%zu convolutions, %zu of three ways", convolutions, several);
+    const size_t before = t->count;
+    uc_tuning_free(t);
+    t = tuned("--stage prior", path); /* is added */
+    cr_expect_gt(t->count, before);
+    uc_tuning_free(t);
+    unlink(path);
+    free(path);
+}
+
+/* The same cache gives the same bytes, whichever implementations it asks for, and they are as precise. */
+Test(bench_tune, a_cache_is_obeyed_and_repeats) {
+    char *path = new_path();
+    unlink(path);
+    uc_tuning *t = tuned("--stage decoder,sr256,sr1024", path);
+    album plain = drawn(NULL);
+    for (int way = UC_WAY_DIRECT; way < UC_WAY_COUNT; way++) {
+        for (size_t i = 0; i < t->count; i++) t->entries[i].way = (uc_way)way;
+        cr_assert_eq(uc_tuning_write(t, path, NULL), UNCLIP_OK);
+        album a = drawn(path), b = drawn(path);
+        cr_assert(a.size == b.size && a.size == plain.size);
+        cr_expect(!memcmp(a.rgb, b.rgb, a.size), "%s: not the same bytes twice", uc_way_name((uc_way)way));
+        expect_same_bytes(uc_way_name((uc_way)way), a.rgb, plain.rgb, (int64_t)a.size);
+        free(a.rgb);
+        free(b.rgb);
+    }
+    free(plain.rgb);
+    uc_tuning_free(t);
+    unlink(path);
+    free(path);
+}
+
+Test(bench_tune, other_commands_take_the_cache) {
+    char *path = new_path(), arguments[256];
+    unlink(path);
+    uc_tuning_free(tuned("--stage decoder", path));
+    snprintf(arguments, sizeof arguments, "stages --stage decoder --tuning %s", path);
+    json_t *rows = rows_of(arguments);
+    expect_rows(rows, "stages", 4);
+    json_decref(rows);
+    unlink(path);
+    free(path);
+}
+
 /* ---- result files ------------------------------------------------------------------------------------------------ */
 
 static char *file_with(const char *text) {
@@ -301,6 +397,11 @@ Test(bench_program, mistakes_are_named) {
         { "stages --stage prior,dekoder", "--stage prior,dekoder is not understood" },
         { "stages --device abacus", "device abacus is unknown" },
         { "stages -m /nowhere --small 1", "/nowhere" },
+        { "tune", "-o FILE names the cache" },
+        { "tune --type bf16 -o /tmp/x.json", "only the cpu has a choice, in f32" },
+        { "tune --tuning /nowhere -o /tmp/x.json", "/nowhere" },
+        { "tune -o " UC_SOURCE_DIR "/README.md", "/README.md: line 1" },
+        { "stages --tuning " UC_SOURCE_DIR "/README.md", "/README.md: line 1" },
         { "compare one", "compare wants two result files" },
         { "roofline /nowhere -o /tmp/x.svg", "/nowhere cannot be read" },
     };

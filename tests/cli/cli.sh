@@ -58,6 +58,9 @@ refuse "another subcommand's flag" 64 "--steps" embed -p x --steps 3
 refuse "several pictures on standard output" 64 "standard output" -p x -b 2 -o -
 refuse "a respacing that makes no sense" 64 "respacing" -p x --size 64 --respacing 5,x -o a.png
 refuse "a sampler without its table" 64 "analytic" -p x --size 64 --sr256-sampler ddim --sampler analytic -o a.png
+echo '{"schema": 1, "machines": 3}' >damaged.json
+refuse "a tuning file that is not there" 66 "nowhere.json" -p x --tuning nowhere.json -o a.png
+refuse "a damaged tuning file" 65 "damaged.json: machines: is " -p x --tuning damaged.json -o a.png
 refuse "invalid UTF-8" 65 "UTF-8" -p $'a \xff cube' -o a.png
 refuse "a missing model" 66 "no-such-model" -m no-such-model -p x -o a.png
 refuse "a missing prompt file" 66 "no-such-file" -f no-such-file -o a.png
@@ -118,6 +121,15 @@ help() {
     ! grep -qE '^  (batch|serve|convert|bench) ' out
 }
 check "help, without subcommands that are not there yet" help
+# Choices that were measured elsewhere: said once, and nothing changes.
+foreign_tuning() {
+    echo '{"schema": 1, "machines": [{"cpu": "abacus", "instructions": "", "onednn": "none", "entries": [{"op": "matmul",
+        "type": "f32", "weight_type": "f16", "x": [1], "weight": [8, 8], "use": "onednn"}]}]}' >foreign.json
+    "$program" -p x -s 5 "${fast[@]}" --tuning foreign.json -o tuned.png >out 2>err </dev/null &&
+        [ "$(grep -c 'foreign.json: 1 entries belong to another processor' err)" -eq 1 ] &&
+        draw -p x -s 5 -o plain.png && cmp -s tuned.png plain.png
+}
+check "another machine's tuning is ignored" foreign_tuning
 completion() { "$program" --completion bash >out && bash -n out && [ -s out ]; }
 check "the bash completion is a script" completion
 completes() {
