@@ -2,9 +2,7 @@
  * stand at uc_step in ops.h; it follows every evaluation of the prior, the decoder and the upsamplers.
  *
  * Blocks of one image at a time; the noise depends on the element's key alone. Comparisons keep a NaN. */
-#include "cpu.h"
-
-#include "../../engine/core/philox.h"
+#include "noise.h"
 
 enum { BLOCK = 512 };
 
@@ -36,8 +34,9 @@ static void read_deviation(const uc_launch *l, const span *s, float *sd) {
     uc_convert(sd, UC_F32, uc_at(p->data, p->dtype, row * size + size / 2 + s->from), p->dtype, s->count);
     for (int64_t i = 0; i < s->count; i++) {
         const float f = (sd[i] + 1) * 0.5f;
-        sd[i] = expf(0.5f * (f * step->log_max + (1 - f) * step->log_min));
+        sd[i] = 0.5f * (f * step->log_max + (1 - f) * step->log_min);
     }
+    uc_cpu_exponential(sd, s->count);
 }
 
 /* A block begins at a multiple of 4 elements, as the generator's groups do. */
@@ -48,12 +47,10 @@ static void read_noise(const uc_launch *l, const span *s, float *noise) {
         uc_convert(noise, UC_F32, uc_at(given->data, given->dtype, s->image * size + s->from), given->dtype, s->count);
         return;
     }
-    const uint64_t seed = (uint64_t)((const int64_t *)l->in[UC_NOISE_SEEDS].data)[s->image];
-    for (int64_t i = 0; i < s->count; i += 4) {
-        float four[4];
-        uc_philox_normal4(seed, l->step->stage, l->step->noise_index, (uint64_t)(s->from + i) / 4, four);
-        for (int64_t k = 0; k < 4 && i + k < s->count; k++) noise[i + k] = four[k];
-    }
+    const uc_noise_key key = { .seed = (uint64_t)((const int64_t *)l->in[UC_NOISE_SEEDS].data)[s->image],
+                               .stage = l->step->stage,
+                               .draw = l->step->noise_index };
+    uc_cpu_normal(noise, s->count, key, (uint64_t)s->from / 4);
 }
 
 static void estimate_x0(const uc_launch *l, int64_t count, const float *x, const float *m, float *x0) {

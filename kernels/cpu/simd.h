@@ -1,5 +1,5 @@
-/* simd.h - vectors of floats of the instruction set being compiled (see foreach_isa.h), and exp, erf and the
- * activations on them, for every network of the flow.
+/* simd.h - vectors of floats of the instruction set being compiled (see foreach_isa.h), and exp, log, sine, cosine, erf
+ * and the activations on them, for every network of the flow.
  *
  * `vf` has VL lanes. Arithmetic is the compilers' vector extension (+ - * / on vf); what that lacks is here. No
  * function depends on -ffast-math. A NaN stays a NaN. This header is included once per instruction set, hence has no
@@ -22,7 +22,10 @@
 #define vf_peak UC_ISA(uc_vf_peak)
 #define vf_pair UC_ISA(uc_vf_pair)
 #define vf_fold UC_ISA(uc_vf_fold)
+#define vf_sqrt UC_ISA(uc_vf_sqrt)
 #define vf_exp UC_ISA(uc_vf_exp)
+#define vf_log UC_ISA(uc_vf_log)
+#define vf_sincos UC_ISA(uc_vf_sincos)
 #define vf_sigmoid UC_ISA(uc_vf_sigmoid)
 #define vf_erf UC_ISA(uc_vf_erf)
 #define vf_act UC_ISA(uc_vf_act)
@@ -46,6 +49,7 @@ UC_SIMD vf vf_set(float x) { return _mm512_set1_ps(x); }
 UC_SIMD vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 UC_SIMD vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 UC_SIMD vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+UC_SIMD vf vf_sqrt(vf v) { return _mm512_sqrt_ps(v); }
 UC_SIMD float vf_sum(vf v) { return _mm512_reduce_add_ps(v); }
 UC_SIMD float vf_peak(vf v) { return _mm512_reduce_max_ps(v); }
 UC_SIMD vf vf_load_part(const float *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
@@ -86,6 +90,7 @@ UC_SIMD float vf_peak(vf v) {
 UC_SIMD vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 UC_SIMD vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 UC_SIMD vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+UC_SIMD vf vf_sqrt(vf v) { return _mm256_sqrt_ps(v); }
 #else
 /* a > b ? a : b and a < b ? a : b, hence b when either is a NaN, as the instructions of x86 do. */
 UC_SIMD vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
@@ -96,6 +101,10 @@ UC_SIMD vf vf_max(vf a, vf b) {
 UC_SIMD vf vf_min(vf a, vf b) {
     const vi m = (vi)(a < b);
     return (vf)((m & (vi)a) | (~m & (vi)b));
+}
+UC_SIMD vf vf_sqrt(vf v) {
+    for (int i = 0; i < UC_ISA_LANES; i++) v[i] = sqrtf(v[i]);
+    return v;
 }
 #endif
 #endif
@@ -145,6 +154,46 @@ UC_SIMD vf vf_exp(vf x) {
     p = vf_fma(p, r, vf_set(1.0f));
     const vi zero = (vi)(x < low);
     return (vf)(~zero & ((vi)p + ((vi)t << 23)));
+}
+
+/* ln(x) within 2 ulp for positive normal x: x = 2^e (1 + f) with 1 + f between sqrt(1/2) and sqrt(2), a polynomial in f,
+ * and e ln 2 in two parts (Cephes, logf). */
+UC_SIMD vf vf_log(vf x) {
+    const vi bits = (vi)x;
+    vf f = (vf)((bits & 0x007FFFFF) | 0x3F000000); /* 1/2 ... 1 */
+    const vi low = (vi)(f < vf_set(0.707106781f));
+    const vf e = __builtin_convertvector((bits >> 23) - 126 + low, vf);
+    f = f + (vf)((vi)f & low) - vf_set(1.0f);
+    const vf z = f * f;
+    vf p = vf_set(7.0376836292e-2f);
+    p = vf_fma(p, f, vf_set(-1.1514610310e-1f));
+    p = vf_fma(p, f, vf_set(1.1676998740e-1f));
+    p = vf_fma(p, f, vf_set(-1.2420140846e-1f));
+    p = vf_fma(p, f, vf_set(1.4249322787e-1f));
+    p = vf_fma(p, f, vf_set(-1.6668057665e-1f));
+    p = vf_fma(p, f, vf_set(2.0000714765e-1f));
+    p = vf_fma(p, f, vf_set(-2.4999993993e-1f));
+    p = vf_fma(p, f, vf_set(3.3333331174e-1f));
+    const vf y = vf_fma(e, vf_set(-2.12194440e-4f), p * f * z) - vf_set(0.5f) * z;
+    return vf_fma(e, vf_set(0.693359375f), f + y);
+}
+
+/* Sine and cosine of 0 <= x <= 2 pi, within 1.5e-7: x = n pi / 2 + r with |r| <= pi / 4, pi / 2 in three parts of which
+ * n times the first two are exact, and polynomials in r (Cephes, sinf and cosf). */
+UC_SIMD void vf_sincos(vf x, vf *sine, vf *cosine) {
+    const vf magic = vf_set(12582912.0f), t = vf_fma(x, vf_set(0.636619772f), magic), n = t - magic;
+    const vi quadrant = (vi)t; /* in its last bits */
+    vf r = vf_fma(n, vf_set(-1.5703125f), x);
+    r = vf_fma(n, vf_set(-4.837512969970703125e-4f), r);
+    r = vf_fma(n, vf_set(-7.54978995489188216e-8f), r);
+    const vf z = r * r;
+    vf s = vf_fma(vf_set(-1.9515295891e-4f), z, vf_set(8.3321608736e-3f));
+    s = vf_fma(vf_fma(s, z, vf_set(-1.6666654611e-1f)) * z, r, r);
+    vf c = vf_fma(vf_set(2.443315711809948e-5f), z, vf_set(-1.388731625493765e-3f));
+    c = vf_fma(vf_fma(c, z, vf_set(4.166664568298827e-2f)), z * z, vf_set(1.0f) - vf_set(0.5f) * z);
+    const vi odd = -(quadrant & 1);
+    *sine = (vf)(((odd & (vi)c) | (~odd & (vi)s)) ^ ((quadrant & 2) << 30));
+    *cosine = (vf)(((odd & (vi)s) | (~odd & (vi)c)) ^ (((quadrant + 1) & 2) << 30));
 }
 
 UC_SIMD vf vf_sigmoid(vf x) { return vf_set(1.0f) / (vf_set(1.0f) + vf_exp(-x)); }
