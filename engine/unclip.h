@@ -485,6 +485,11 @@ UNCLIP_API unclip_status unclip_classify_image(unclip_engine *engine, const uint
                                                unclip_label *labels, size_t label_count, double *logit_scale,
                                                unclip_error *err);
 
+/* The same for the embedding [dim] of a picture: unclip_embed_image's, a pair's, or what a prior drew. */
+UNCLIP_API unclip_status unclip_classify_embedding(unclip_engine *engine, const float *embedding, size_t dim,
+                                                   unclip_label *labels, size_t label_count, double *logit_scale,
+                                                   unclip_error *err);
+
 /* ---- evaluation -------------------------------------------------------------------------------------------------- */
 
 /* What a prior draws from captions, held against the embeddings of their pictures. Means over the draws; deviations are

@@ -9,12 +9,12 @@
 #include "image/png_read.h"
 
 /* Of vectors of any length; 0 when one of them is all zeros. */
-static double cosine(const unclip_embedding *a, const unclip_embedding *b) {
+static double cosine(const float *a, const float *b, size_t dim) {
     double dot = 0, aa = 0, bb = 0;
-    for (size_t i = 0; i < a->dim; i++) {
-        dot += (double)a->values[i] * (double)b->values[i];
-        aa += (double)a->values[i] * (double)a->values[i];
-        bb += (double)b->values[i] * (double)b->values[i];
+    for (size_t i = 0; i < dim; i++) {
+        dot += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
     }
     return aa > 0 && bb > 0 ? dot / sqrt(aa * bb) : 0;
 }
@@ -27,7 +27,7 @@ static void softmax(double scale, unclip_label *labels, size_t count) {
     for (size_t i = 0; i < count; i++) labels[i].probability /= sum;
 }
 
-static unclip_status compare(const uc_session *session, const unclip_embedding *picture, unclip_label *label,
+static unclip_status compare(const uc_session *session, const float *picture, size_t dim, unclip_label *label,
                              unclip_error *err) {
     unclip_embedding text;
     unclip_status status = uc_embed_text(session, label->text, strlen(label->text), &text, err);
@@ -35,27 +35,46 @@ static unclip_status compare(const uc_session *session, const unclip_embedding *
     if (text.truncated)
         uc_log(session, UNCLIP_LOG_WARNING, "a label is longer than the model's %zu tokens: its end is not seen",
                text.token_count);
-    if (text.dim == picture->dim) label->cosine = cosine(picture, &text);
+    if (text.dim == dim) label->cosine = cosine(picture, text.values, dim);
     else
-        status = uc_fail(err, UNCLIP_ERR_MODEL_DATA, "the text embedding has %zu numbers, the picture's %zu", text.dim,
-                         picture->dim);
+        status = uc_fail(err, UNCLIP_ERR_ARGUMENT, "the text embedding has %zu numbers, the picture's %zu", text.dim,
+                         dim);
     unclip_embedding_free(&text);
     return status;
 }
 
-unclip_status unclip_classify_image(unclip_engine *engine, const uint8_t *png, size_t size, unclip_label *labels,
-                                    size_t label_count, double *logit_scale, unclip_error *err) {
-    if (!engine || !png || !labels || !label_count)
+static unclip_status check_labels(const unclip_engine *engine, const void *picture, const unclip_label *labels,
+                                  size_t count, unclip_error *err) {
+    if (!engine || !picture || !labels || !count)
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "no engine, no image or no labels were given");
-    for (size_t i = 0; i < label_count; i++)
+    for (size_t i = 0; i < count; i++)
         if (!labels[i].text) return uc_fail(err, UNCLIP_ERR_ARGUMENT, "label %zu is NULL", i);
-    unclip_embedding picture;
-    unclip_status status = unclip_embed_image(engine, png, size, &picture, err);
+    return UNCLIP_OK;
+}
+
+unclip_status unclip_classify_embedding(unclip_engine *engine, const float *embedding, size_t dim,
+                                        unclip_label *labels, size_t label_count, double *logit_scale,
+                                        unclip_error *err) {
+    unclip_status status = check_labels(engine, embedding, labels, label_count, err);
+    for (size_t i = 0; i < dim && !status; i++)
+        if (!isfinite(embedding[i]))
+            status = uc_fail(err, UNCLIP_ERR_ARGUMENT, "the given embedding's number %zu is not finite", i);
+    for (size_t i = 0; i < label_count && !status; i++)
+        status = compare(&engine->session, embedding, dim, &labels[i], err);
     if (status) return status;
     const double scale = engine->loaded->dir->logit_scale;
-    for (size_t i = 0; i < label_count && !status; i++) status = compare(&engine->session, &picture, &labels[i], err);
-    if (!status) softmax(scale, labels, label_count);
-    if (!status && logit_scale) *logit_scale = scale;
+    softmax(scale, labels, label_count);
+    if (logit_scale) *logit_scale = scale;
+    return UNCLIP_OK;
+}
+
+unclip_status unclip_classify_image(unclip_engine *engine, const uint8_t *png, size_t size, unclip_label *labels,
+                                    size_t label_count, double *logit_scale, unclip_error *err) {
+    unclip_embedding picture = { .struct_size = sizeof picture };
+    unclip_status status = check_labels(engine, png, labels, label_count, err);
+    if (!status) status = unclip_embed_image(engine, png, size, &picture, err);
+    if (!status)
+        status = unclip_classify_embedding(engine, picture.values, picture.dim, labels, label_count, logit_scale, err);
     unclip_embedding_free(&picture);
     return status;
 }

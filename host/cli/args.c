@@ -29,7 +29,7 @@ const cli_command cli_commands[] = {
     { CLI_EVAL, "eval", "KIND", "measure a model; the next word says what" },
     { CLI_EVAL_PRIOR, "eval prior", "", "what priors draw from captions, beside the embeddings of their pictures" },
     { CLI_EVAL_PAIRS, "eval pairs", "", "what pictures lose by inversion and reconstruction" },
-    { CLI_INSPECT, "inspect", "[DIR|PNG]", "describe a model directory, or the settings stored in a picture, as JSON" },
+    { CLI_INSPECT, "inspect", "[DIR|FILE]", "describe a model directory, or the settings stored in a picture or pair, as JSON" },
     { CLI_DEVICES, "devices", "", "list the devices that can be used, as JSON" },
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;

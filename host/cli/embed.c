@@ -4,13 +4,12 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "embedding_file.h"
 #include "labels.h"
 #include "model.h"
 #include "prompts.h"
 #include "signals.h"
 #include "text.h"
-
-enum { LARGEST_PNG = 256 << 20 };
 
 /* %.9g is enough for a float to be read back as itself. */
 static int print_line(const char *kind, const char *name, const unclip_embedding *embedding, cli_error *err) {
@@ -41,17 +40,10 @@ static int embed_text(unclip_engine *engine, const char *text, cli_log *log, cli
 }
 
 static int embed_image(unclip_engine *engine, const char *path, cli_error *err) {
-    char *png = NULL;
-    size_t size = 0;
-    int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
-    if (code) return code;
     unclip_embedding embedding = { .struct_size = sizeof embedding };
-    unclip_error error = { .status = UNCLIP_OK };
-    unclip_status status = unclip_embed_image(engine, (const uint8_t *)png, size, &embedding, &error);
-    free(png);
-    if (status) code = cli_fail(err, cli_exit_code(status), "%s: %s", path, error.message);
-    else code = print_line("image", path, &embedding, err);
-    unclip_embedding_free(&embedding);
+    int code = cli_embedding_of_picture(engine, path, &embedding.values, &embedding.dim, err);
+    if (!code) code = print_line("image", path, &embedding, err);
+    free(embedding.values);
     return code;
 }
 
@@ -69,15 +61,15 @@ static int print_labels(const char *path, double logit_scale, const cli_labels *
 }
 
 static int classify_image(unclip_engine *engine, const char *path, const cli_labels *labels, cli_error *err) {
-    char *png = NULL;
-    size_t size = 0;
+    float *values = NULL;
+    size_t dim = 0;
     double scale = 0;
-    int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
+    const int code = cli_embedding_of_picture(engine, path, &values, &dim, err);
     if (code) return code;
     unclip_error error = { .status = UNCLIP_OK };
-    const unclip_status status = unclip_classify_image(engine, (const uint8_t *)png, size, labels->items, labels->count,
-                                                       &scale, &error);
-    free(png);
+    const unclip_status status = unclip_classify_embedding(engine, values, dim, labels->items, labels->count, &scale,
+                                                           &error);
+    free(values);
     if (status) return cli_fail(err, cli_exit_code(status), "%s: %s", path, error.message);
     return print_labels(path, scale, labels, err);
 }

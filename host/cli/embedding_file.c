@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pairs.h"
 #include "text.h"
 
-enum { LARGEST_FILE = 64 << 20 };
+enum { LARGEST_FILE = 64 << 20, LARGEST_PNG = 256 << 20 };
 
 static bool is_json(const char *text) { return text[strspn(text, " \t\r\n")] == '{'; }
 
@@ -57,4 +58,19 @@ int cli_embedding_load(const char *path, float **values, size_t *dim, cli_error 
     else code = load_pair(path, values, dim, err);
     free(text);
     return code;
+}
+
+int cli_embedding_of_picture(unclip_engine *engine, const char *path, float **values, size_t *dim, cli_error *err) {
+    if (cli_is_pair_file(path)) return load_pair(path, values, dim, err);
+    char *png = NULL;
+    size_t size = 0;
+    const int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
+    if (code) return code;
+    unclip_embedding embedding = { .struct_size = sizeof embedding };
+    unclip_error error = { .status = UNCLIP_OK };
+    const unclip_status status = unclip_embed_image(engine, (const uint8_t *)png, size, &embedding, &error);
+    free(png);
+    *values = embedding.values;
+    *dim = embedding.dim;
+    return status ? cli_fail(err, cli_exit_code(status), "%s: %s", path, error.message) : CLI_OK;
 }

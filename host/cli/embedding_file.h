@@ -15,4 +15,8 @@ int cli_embedding_parse(const char *text, size_t size, const char *name, float *
  * CLI_NO_INPUT when there is no such file, CLI_DATA when it is something else. */
 int cli_embedding_load(const char *path, float **values, size_t *dim, cli_error *err);
 
+/* The embedding of a picture: the image encoder's of a PNG file (- is standard input), or that which a pair's file keeps.
+ * engine is not used, and may be NULL, for a pair. *values is to be freed. */
+int cli_embedding_of_picture(unclip_engine *engine, const char *path, float **values, size_t *dim, cli_error *err);
+
 #endif

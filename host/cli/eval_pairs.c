@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "eval.h"
 #include "model.h"
+#include "pairs.h"
 #include "settings.h"
 #include "signals.h"
 #include "text.h"
@@ -45,6 +46,8 @@ static int measure(unclip_engine *engine, const char *path, const unclip_invert_
                    const unclip_generate_options *base, unclip_reconstruction *r, cli_error *err) {
     char *png = NULL;
     size_t size = 0;
+    if (cli_is_pair_file(path))
+        return cli_fail(err, CLI_DATA, "%s: a pair keeps no picture that its reconstruction could be held against", path);
     const int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
     if (code) return code;
     unclip_error error = { .status = UNCLIP_OK };

@@ -7,6 +7,7 @@
 
 #include "caption_pairs.h"
 #include "commands.h"
+#include "embedding_file.h"
 #include "eval.h"
 #include "model.h"
 #include "settings.h"
@@ -14,7 +15,7 @@
 #include "text.h"
 #include "unused.h"
 
-enum { LARGEST_PNG = 256 << 20, USUAL_BATCH = 32 };
+enum { USUAL_BATCH = 32 };
 
 typedef struct evaluation {
     unclip_engine *engine;
@@ -23,30 +24,28 @@ typedef struct evaluation {
     size_t dim;
 } evaluation;
 
-static int add_embedding(evaluation *e, size_t index, const unclip_embedding *embedding, cli_error *err) {
+static int add_embedding(evaluation *e, size_t index, const float *values, size_t dim, cli_error *err) {
     if (!e->embeddings) {
-        e->dim = embedding->dim;
+        e->dim = dim;
         e->embeddings = malloc(e->pairs.count * e->dim * sizeof *e->embeddings);
         if (!e->embeddings) return cli_fail(err, CLI_TRY_AGAIN, "out of memory");
     }
-    memcpy(e->embeddings + index * e->dim, embedding->values, e->dim * sizeof *e->embeddings);
+    if (dim != e->dim)
+        return cli_fail(err, CLI_DATA, "%s: an embedding of %zu numbers after some of %zu", e->pairs.images[index], dim,
+                        e->dim);
+    memcpy(e->embeddings + index * e->dim, values, e->dim * sizeof *e->embeddings);
     return CLI_OK;
 }
 
 static int embed_pictures(evaluation *e, cli_error *err) {
     int code = CLI_OK;
     for (size_t i = 0; i < e->pairs.count && !code; i++) {
-        char *png = NULL;
-        size_t size = 0;
+        float *values = NULL;
+        size_t dim = 0;
         if (cli_signal_received()) return cli_fail(err, 128 + cli_signal_received(), "interrupted");
-        if ((code = cli_read_file(e->pairs.images[i], LARGEST_PNG, &png, &size, err)) != 0) return code;
-        unclip_embedding embedding = { .struct_size = sizeof embedding };
-        unclip_error error = { .status = UNCLIP_OK };
-        const unclip_status status = unclip_embed_image(e->engine, (const uint8_t *)png, size, &embedding, &error);
-        free(png);
-        if (status) code = cli_fail(err, cli_exit_code(status), "%s: %s", e->pairs.images[i], error.message);
-        else code = add_embedding(e, i, &embedding, err);
-        unclip_embedding_free(&embedding);
+        code = cli_embedding_of_picture(e->engine, e->pairs.images[i], &values, &dim, err);
+        if (!code) code = add_embedding(e, i, values, dim, err);
+        free(values);
     }
     return code;
 }

@@ -1,4 +1,4 @@
-/* inspect.c - beside the flow: what a model directory holds, or how a picture was made; and which devices there are. */
+/* inspect.c - beside the flow: what a model directory holds, or how a picture or a pair was made; and which devices there are. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "model.h"
+#include "pairs.h"
 #include "text.h"
 
 enum { LARGEST_PNG = 256 << 20 };
@@ -31,6 +32,16 @@ static int inspect_png(const char *path, cli_error *err) {
     return print_json(status, json, path, &error, err);
 }
 
+static int inspect_pair(const char *path, cli_error *err) {
+    unclip_pair pair = { .struct_size = sizeof pair };
+    unclip_error error = { .status = UNCLIP_OK };
+    const unclip_status status = unclip_pair_load(&pair, path, &error);
+    if (status) return cli_fail_status(err, status, &error);
+    puts(pair.settings_json ? pair.settings_json : "{}");
+    unclip_pair_free(&pair);
+    return cli_flush_results(err);
+}
+
 static int inspect_model(const cli_args *args, cli_log *log, cli_error *err) {
     unclip_engine *engine = NULL;
     char *json = NULL;
@@ -52,6 +63,7 @@ int cli_inspect(const cli_args *args, cli_log *log, cli_error *err) {
     struct stat about;
     if (strcmp(path, "-") == 0) return inspect_png(path, err);
     if (stat(path, &about) != 0) return cli_fail(err, CLI_NO_INPUT, "%s: %s", path, strerror(errno));
+    if (cli_is_pair_file(path)) return inspect_pair(path, err);
     if (!S_ISDIR(about.st_mode)) return inspect_png(path, err);
     cli_args with_model = *args;
     with_model.flag[CLI_FLAG_MODEL].given = true;

@@ -9,7 +9,7 @@
 #include "signals.h"
 #include "text.h"
 
-enum { MOST_COMPONENTS = 8192, PAPERS_PICTURES = 8, LARGEST_TEXT = 1 << 30, LARGEST_PNG = 256 << 20 };
+enum { MOST_COMPONENTS = 8192, PAPERS_PICTURES = 8, LARGEST_TEXT = 1 << 30 };
 
 /* Without a list the library decides, which may leave some of the paper's out: names are planned for all of them. */
 static int draw_probe(cli_pairs *p, unclip_probe_options *options, cli_error *err) {
@@ -56,28 +56,12 @@ static int add_row(table *t, const float *values, size_t dim, const char *name, 
     return CLI_OK;
 }
 
-static int add_pair(table *t, const char *path, cli_error *err) {
-    unclip_pair pair;
-    unclip_error error = { .status = UNCLIP_OK };
-    const unclip_status status = unclip_pair_load(&pair, path, &error);
-    if (status) return cli_fail_status(err, status, &error);
-    const int code = add_row(t, pair.embedding, pair.dim, path, err);
-    unclip_pair_free(&pair);
-    return code;
-}
-
-static int add_png(table *t, unclip_engine *engine, const char *path, cli_error *err) {
-    char *png = NULL;
-    size_t size = 0;
-    int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
-    if (code) return code;
-    unclip_embedding embedding = { .struct_size = sizeof embedding };
-    unclip_error error = { .status = UNCLIP_OK };
-    const unclip_status status = unclip_embed_image(engine, (const uint8_t *)png, size, &embedding, &error);
-    free(png);
-    if (status) return cli_fail(err, cli_exit_code(status), "%s: %s", path, error.message);
-    code = add_row(t, embedding.values, embedding.dim, path, err);
-    unclip_embedding_free(&embedding);
+static int add_picture(table *t, unclip_engine *engine, const char *path, cli_error *err) {
+    float *values = NULL;
+    size_t dim = 0;
+    int code = cli_embedding_of_picture(engine, path, &values, &dim, err);
+    if (!code) code = add_row(t, values, dim, path, err);
+    free(values);
     return code;
 }
 
@@ -113,10 +97,10 @@ static bool ends_with(const char *path, const char *ending) {
 
 static int add_input(table *t, unclip_engine **engine, const char *path, const cli_args *args, cli_log *log,
                      cli_error *err) {
-    if (cli_is_pair_file(path)) return add_pair(t, path, err);
     if (ends_with(path, ".jsonl") || ends_with(path, ".json")) return add_lines(t, path, err);
-    const int code = *engine ? CLI_OK : cli_open_engine(engine, args, UNCLIP_TYPE_AUTO, log, err);
-    return code ? code : add_png(t, *engine, path, err);
+    const bool opens = !*engine && !cli_is_pair_file(path);
+    const int code = opens ? cli_open_engine(engine, args, UNCLIP_TYPE_AUTO, log, err) : CLI_OK;
+    return code ? code : add_picture(t, *engine, path, err);
 }
 
 int cli_fit_pca(const cli_args *args, cli_log *log, cli_error *err) {

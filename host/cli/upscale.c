@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "drawing.h"
 #include "model.h"
+#include "pairs.h"
 #include "settings.h"
 #include "signals.h"
 #include "text.h"
@@ -36,6 +37,9 @@ static int prepare(job *j, const cli_args *args, cli_error *err) {
     if (images->count != 1)
         return cli_fail(err, CLI_USAGE, "upscale takes one picture, not %zu: unclip-cuda upscale IMAGE.png",
                         images->count);
+    if (cli_is_pair_file(images->items[0]))
+        return cli_fail(err, CLI_USAGE, "%s: a pair keeps no picture to upscale; draw it first: vary --eta 0",
+                        images->items[0]);
     unclip_generate_options generate;
     int code = cli_settings_fill(&generate, args, NULL, err);
     if (code) return code;

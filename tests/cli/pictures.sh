@@ -147,6 +147,36 @@ check "inversion that does not happen: pairs" refused 64 "--invert-refinements w
 check "inversion that does not happen: one noise" refused 64 "--invert-cfg-scale would do nothing" interp c.png g.png --noise fixed --invert-cfg-scale 2
 check "a seed without its degradation" refused 64 "--degrade-seed would do nothing" upscale c.png --degrade blur --degrade-seed 3
 check "a replay of a variation" refused 64 "drawn by vary" --params-from drawn/0000.png -o x.png
+# A pair's file stands for its picture wherever the embedding is what matters.
+numbers() { sed 's/^{"image": "[^"]*"//' out; }
+same_for_the_pair() { # subcommand and flags
+    run "$@" -i palette.png && numbers >of-picture && run "$@" -i p.safetensors && numbers | cmp - of-picture && [ -s of-picture ]
+}
+check "embed of a pair" same_for_the_pair embed
+check "embed --labels of a pair" same_for_the_pair embed --labels "a cube,a ring"
+pairs_evaluated() {
+    printf 'a cube\tpalette.png\n' >of-pictures && printf 'a cube\tp.safetensors\n' >of-pairs &&
+        run eval prior --pairs of-pictures -s 3 --prior-steps 2 && grep -v seconds out >measured &&
+        run eval prior --pairs of-pairs -s 3 --prior-steps 2 && grep -v seconds out | cmp - measured && grep -q '"cosine"' measured
+}
+check "eval prior of a pair" pairs_evaluated
+pair_walks() {
+    run interp p.safetensors palette.png --frames 2 "${inverting[@]}" && run textdiff p.safetensors --to "a cube" --frames 2 "${quick[@]}" &&
+        run probe p.safetensors --components 1 "${quick[@]}" && run fit-pca p.safetensors palette.png -o of-pairs.safetensors
+}
+check "paths, text diffs, probes and bases of a pair" pair_walks
+inspected() { run inspect p.safetensors && grep -q '"model":"tiny-a"' out && grep -q '"steps":2' out; }
+check "inspect of a pair" inspected
+check "upscale of a pair" refused 64 "keeps no picture to upscale" upscale p.safetensors
+check "eval pairs of a pair" refused 65 "keeps no picture" eval pairs --pairs of-pairs
+# Every part that a model may lack.
+blind=(-m "$source/tests/goldens/models/tiny-c")
+for what in "vary palette.png" "interp palette.png palette.png" "textdiff palette.png --to x" "probe palette.png" "embed -i palette.png" \
+    "embed -i palette.png --labels a,b" "fit-pca palette.png" "eval prior --pairs of-pictures" "eval pairs --pairs of-pictures"; do
+    check "${what%% *} without an image encoder: $what" refused 64 "no image_encoder" $what "${blind[@]}"
+done
+check "probe without principal components" refused 64 "no principal components" probe palette.png -m "$source/tests/goldens/models/tiny-b"
+check "a pair of another model" refused 64 "32 numbers" vary p.safetensors "${blind[@]}"
 check "a picture whose embedding is not kept" refused 64 "--prior-input" --params-from g.png -o x.png
 check "two embeddings at once" refused 64 "give one" -p x --prior-input z.json --condition caption -o x.png
 check "an embedding that is a picture" refused 65 c.png -p x --prior-input c.png -o x.png

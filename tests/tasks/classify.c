@@ -36,6 +36,10 @@ Test(tasks_classify, is_the_softmax_of_scaled_cosines) {
         cr_assert_eq(unclip_classify_image(engine, png, size, labels, COUNT, &scale, &err), UNCLIP_OK, "%s",
                      err.message);
         cr_expect_eq(scale, scales[s]);
+        unclip_label again[COUNT] = { { .text = TEXTS[0] }, { .text = TEXTS[1] }, { .text = TEXTS[2] } };
+        cr_assert_eq(unclip_classify_embedding(engine, z.values, z.dim, again, COUNT, NULL, &err), UNCLIP_OK, "%s",
+                     err.message);
+        for (int i = 0; i < COUNT; i++) cr_expect_eq(again[i].probability, labels[i].probability, "of the embedding");
         for (int i = 0; i < COUNT; i++) {
             unclip_embedding t;
             cr_assert_eq(unclip_embed_text(engine, TEXTS[i], &t, &err), UNCLIP_OK, "%s", err.message);
@@ -77,6 +81,12 @@ Test(tasks_classify, what_cannot_be_is_refused_by_name) {
     cr_expect_eq(unclip_classify_image(engine, png, size / 2, labels, 1, NULL, &err), UNCLIP_ERR_IMAGE);
     cr_expect_eq(unclip_classify_image(blind, png, size, labels, 1, NULL, &err), UNCLIP_ERR_UNSUPPORTED);
     cr_expect(strstr(err.message, "image_encoder"), "%s", err.message);
+    const float few[] = { 1, 2 }, broken[] = { 1, NAN };
+    cr_expect_eq(unclip_classify_embedding(engine, few, 2, labels, 1, NULL, &err), UNCLIP_ERR_ARGUMENT);
+    cr_expect_str_eq(err.message, "the text embedding has 32 numbers, the picture's 2");
+    cr_expect_eq(unclip_classify_embedding(engine, broken, 2, labels, 1, NULL, &err), UNCLIP_ERR_ARGUMENT);
+    cr_expect_str_eq(err.message, "the given embedding's number 1 is not finite");
+    cr_expect_eq(unclip_classify_embedding(engine, NULL, 2, labels, 1, NULL, &err), UNCLIP_ERR_ARGUMENT);
     free(png);
     unclip_engine_close(engine);
     unclip_engine_close(blind);
