@@ -44,7 +44,8 @@ static void put_attrs(text *t, const uc_launch *l) {
     case UC_OP_concat: put(t, " dim%d", a->concat.dim); break;
     case UC_OP_slice: put(t, " dim%d", a->slice.dim); break;
     case UC_OP_noise_step:
-        put(t, "%s%s", a->noise_step.guided ? " guided" : "", a->noise_step.learned_variance ? " learned" : "");
+        put(t, "%s%s%s", a->noise_step.guided ? " guided" : "", a->noise_step.learned_variance ? " learned" : "",
+            a->noise_step.threshold ? " threshold" : "");
         break;
     default: break;
     }

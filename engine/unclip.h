@@ -251,6 +251,10 @@ typedef struct unclip_generate_options {
     float prior_dot_low, prior_dot_high; /* autoregressive: the dot product with the text embedding that is asked for, a
                                        percentile of its training distribution, uniform between these two by the seed;
                                        default 50 to 100 */
+    float threshold[UNCLIP_STAGE_COUNT]; /* decoder and upsamplers: dynamic thresholding (Imagen, arXiv 2205.11487), which
+                                       keeps strong guidance from saturating: the estimate of each step is clamped to
+                                       this quantile of its own size, at least 1, and divided by it; up to 1, usual are
+                                       0.95 to 0.995. 0, the default: as the model's scheduler says; negative: none */
     unclip_estimate *estimate;      /* NULL, or: every function that would draw with these options plans its first launch
                                        into this instead; no callback is called */
 } unclip_generate_options;
@@ -289,6 +293,7 @@ typedef struct unclip_upscale_options {
     unclip_progress_fn on_progress;
     unclip_image_fn on_image;
     void *user;
+    float threshold[UNCLIP_STAGE_COUNT];
     unclip_estimate *estimate;
 } unclip_upscale_options;
 

@@ -61,6 +61,9 @@ static json_t *stages_json(const uc_request *r) {
         json_object_set_new(stage, "sampler", json_string(unclip_sampler_name(plan->sampler)));
         if (s <= UNCLIP_STAGE_DECODER) json_object_set_new(stage, "guidance", float_json(r->guidance[s]));
         if (plan->sampler == UNCLIP_SAMPLER_DDIM) json_object_set_new(stage, "eta", float_json(r->eta[s]));
+        const float threshold = plan->threshold ? plan->steps[0].threshold : 0; /* 0: in spite of the scheduler */
+        if (plan->threshold || r->options->threshold[s] < 0)
+            json_object_set_new(stage, "threshold", float_json(threshold));
         const char *respacing = r->options->stage[s].respacing;
         if (respacing) json_object_set_new(stage, "respacing", json_string(respacing));
         json_object_set_new(stages, unclip_stage_name((unclip_stage)s), stage);

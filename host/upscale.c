@@ -54,7 +54,10 @@ static unclip_generate_options as_generate(const unclip_upscale_options *o) {
     g.seed = o->seed;
     g.rng = o->rng;
     g.size = o->size;
-    for (int i = UNCLIP_STAGE_SR256; i < UNCLIP_STAGE_COUNT; i++) g.stage[i] = o->stage[i];
+    for (int i = UNCLIP_STAGE_SR256; i < UNCLIP_STAGE_COUNT; i++) {
+        g.stage[i] = o->stage[i];
+        g.threshold[i] = o->threshold[i];
+    }
     g.preview_interval = o->preview_interval;
     g.on_progress = o->on_progress;
     g.on_image = o->on_image;

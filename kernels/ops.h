@@ -113,12 +113,18 @@ typedef enum uc_prediction { UC_PREDICT_EPSILON, UC_PREDICT_SAMPLE, UC_PREDICT_V
  *   x0   = EPSILON: (x - sqrt_beta_bar * m) / sqrt_alpha_bar
  *          SAMPLE:  m
  *          V:       sqrt_alpha_bar * x - sqrt_beta_bar * m
- *   x0   = min(max(x0, -clip), clip)                        when clip > 0
+ *   x0   = min(max(x0, -clip), clip)                        when clip > 0 and there is no dynamic threshold
+ *   x0   = min(max(x0, -s), s) / s                          with a dynamic threshold, see below
  *   mean = c_x0 * x0 + c_x * x + c_pred * m + c_old * x0_old (x0_old: the x0 that the step before left)
  *   sd   = learned: exp(0.5 * (f * log_max + (1 - f) * log_min)), f = (v + 1) / 2, v the second half of the channels of
  *                   the CONDITIONAL rows of prediction (never guided)
  *          else:    sigma
  *   x'   = mean + sd * noise                                 when add_noise, else mean
+ *
+ * Dynamic threshold (Imagen, arXiv 2205.11487, section 2.3; diffusers' _threshold_sample): s = min(max(q, 1),
+ * threshold_max), q the quantile `threshold` of |x0| over all channels and pixels of one image as torch.quantile takes it:
+ * of the n sorted numbers the one at rank r = threshold * (n - 1), a float, and for what r has behind the point that share
+ * of the way to the next one. A NaN sorts behind infinity and stays NaN.
  *
  * m and x0 are rounded to float after each operation, in this order and without fused multiply-add, in every kernel and
  * in ref: near the noisy end sqrt_alpha_bar is 5e-5, so that a last bit of x - sqrt_beta_bar * m is a visible piece of x0.
@@ -131,6 +137,7 @@ typedef struct uc_step {
     float guidance;
     float sqrt_alpha_bar, sqrt_beta_bar;
     float clip;             /* 0 = none */
+    float threshold, threshold_max; /* read with a dynamic threshold: 0 ... 1; above 0, INFINITY = none */
     float c_x0, c_x, c_pred, c_old;
     float sigma;
     float log_min, log_max; /* of the variance */
@@ -139,9 +146,13 @@ typedef struct uc_step {
 
 /* noise_step: x, x0 [b,c,...] F32 PLAIN, both updated in place (outputs 0 and 1 share the memory of inputs X and X0);
  * prediction [b or 2b, c or 2c, ...] PLAIN, 2b when guided, 2c when the network predicts a variance; the second half is
- * read only if learned_variance, and otherwise skipped. Noise: `noise` [b,c,...] when that input is present, else Philox keyed by seeds [b] (I64) and the step: uc_philox_normal of element i of the image in
- * its logical row-major order. */
-typedef struct uc_noise_attrs { uc_prediction prediction; bool guided, learned_variance; } uc_noise_attrs;
+ * read only if learned_variance, and otherwise skipped. Noise: `noise` [b,c,...] when that input is present, else Philox
+ * keyed by seeds [b] (I64) and the step: uc_philox_normal of element i of the image in its logical row-major order. */
+typedef struct uc_noise_attrs {
+    uc_prediction prediction;
+    bool guided, learned_variance;
+    bool threshold; /* dynamic; the step says which quantile */
+} uc_noise_attrs;
 
 /* sample_token: seeds [b] (I64), logits [b or 2b, n], 2b when guided (u rows; c rows) -> tokens [b,1] (I32), each drawn
  * from softmax(m / temperature), m the logits or u + guidance * (c - u) in f32 as above: the j with the largest

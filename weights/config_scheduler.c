@@ -8,9 +8,6 @@
 static const char *const class_names[] = { "UnCLIPScheduler", "DDPMScheduler", "DDIMScheduler",
                                            "DPMSolverMultistepScheduler" };
 
-/* Dynamic thresholding is refused, so its settings do nothing. */
-static const char *const scheduler_ignored[] = { "dynamic_thresholding_ratio", "sample_max_value" };
-
 static void read_class(uc_json *j, const char *expected, uc_scheduler_config *c) {
     char *said = uc_json_string(j, "_class_name");
     const char *name = said ? said : expected;
@@ -55,6 +52,17 @@ static void read_variance(uc_json *j, uc_scheduler_config *c) {
     }
 }
 
+/* Dynamic thresholding, which goes before clip_sample. Without it diffusers does not read its settings. */
+static void read_threshold(uc_json *j, uc_scheduler_config *c) {
+    static const char *const unread[] = { "dynamic_thresholding_ratio", "sample_max_value" };
+    if (!uc_json_bool(j, "thresholding", false)) {
+        uc_json_ignore(j, unread, sizeof unread / sizeof *unread);
+        return;
+    }
+    c->threshold = (float)uc_json_number(j, "dynamic_thresholding_ratio", 0.995, 1e-6, 1);
+    c->threshold_max = (float)uc_json_number(j, "sample_max_value", 1.0, 1e-6, 1e6);
+}
+
 /* Everything that the three general classes share and UnCLIPScheduler does not have. */
 static void read_general(uc_json *j, uc_scheduler_config *c) {
     static const char *const schedules[] = { "squaredcos_cap_v2", "linear", "scaled_linear" };
@@ -68,8 +76,7 @@ static void read_general(uc_json *j, uc_scheduler_config *c) {
     c->steps_offset = uc_json_int(j, "steps_offset", 0, 0, 1000);
     c->rescale_betas_zero_snr = uc_json_bool(j, "rescale_betas_zero_snr", false);
     uc_json_only_null(j, "trained_betas");
-    uc_json_only_bool(j, "thresholding", false);
-    uc_json_ignore(j, scheduler_ignored, sizeof scheduler_ignored / sizeof *scheduler_ignored);
+    read_threshold(j, c);
     if (!(c->beta_start > 0) || c->beta_start > c->beta_end || c->beta_end >= 1)
         uc_json_fail(j, "beta_start", "is %g and beta_end %g, expected 0 < beta_start <= beta_end < 1", c->beta_start,
                      c->beta_end);
@@ -111,7 +118,8 @@ unclip_status uc_read_scheduler(const char *path, const char *class_name, uc_sch
                                 .spacing = UC_SPACING_UNCLIP,
                                 .set_alpha_to_one = true,
                                 .lower_order_final = true,
-                                .lambda_min_clipped = -INFINITY };
+                                .lambda_min_clipped = -INFINITY,
+                                .threshold_max = INFINITY };
     read_class(&j, class_name, c);
     c->train_timesteps = uc_json_int(&j, "num_train_timesteps", 1000, 2, 100000);
     read_prediction(&j, c);

@@ -327,7 +327,8 @@ void uc_noise_step_(uc_graph *g, uc_noise_call call) {
     uc_op op = { .kind = UC_OP_noise_step, .in = { call.x, call.prediction, call.x0, call.seeds, call.noise },
                  .out = { call.x, call.x0 } };
     op.attrs.noise_step = (uc_noise_attrs){ .prediction = call.kind, .guided = call.guided,
-                                            .learned_variance = call.learned_variance };
+                                            .learned_variance = call.learned_variance,
+                                            .threshold = call.threshold };
     uc_graph_add_op(g, &op);
 }
 

@@ -72,7 +72,7 @@ void uc_store(uc_graph *g, uc_val state, uc_val x);       /* state = x, with con
 typedef struct uc_noise_call {
     uc_val x, prediction, x0, seeds, noise;
     uc_prediction kind;
-    bool guided, learned_variance;
+    bool guided, learned_variance, threshold;
 } uc_noise_call;
 void uc_noise_step_(uc_graph *g, uc_noise_call call);
 #define uc_noise_step(g, ...) uc_noise_step_((g), (uc_noise_call){ __VA_ARGS__ })

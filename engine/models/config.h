@@ -127,6 +127,8 @@ typedef struct uc_scheduler_config {
     uc_prediction prediction;
     uc_variance_type variance; /* the classes without variance_type (DDIM): fixed small */
     float clip;                /* x0 is clamped to +-clip; 0 = not clamped */
+    float threshold;           /* dynamic_thresholding_ratio, in place of clip; 0 = no thresholding */
+    float threshold_max;       /* sample_max_value; INFINITY = none. Read with thresholding, the caller's too */
     uc_beta_schedule beta_schedule;
     double beta_start, beta_end;       /* linear and scaled_linear */
     uc_timestep_spacing spacing;

@@ -16,6 +16,7 @@ typedef struct site {
     const uc_timesteps *timesteps;
     unclip_sampler sampler;
     uc_variance_type variance;
+    float threshold; /* 0 = none */
     int index, t, prev; /* prev < 0: the clean sample follows */
     float alpha_bar, alpha_bar_prev;
 } site;
@@ -49,7 +50,7 @@ static jump jump_of(const site *s) {
 /* Equation 22 of arXiv 2201.06503. Data within +-clip varies by at most clip squared, which bounds the correction. */
 static float analytic_sigma(const site *s) {
     const double a = (double)s->alpha_bar, a_prev = (double)s->alpha_bar_prev, b = 1 - a, b_prev = 1 - a_prev;
-    const double beta = 1 - a / a_prev, clip = (double)s->config->clip;
+    const double beta = 1 - a / a_prev, clip = s->threshold > 0 ? 1 : (double)s->config->clip;
     const double bound = clip > 0 ? clip * clip : INFINITY;
     const double data = fmin(fmax(b / a * (1 - (double)s->request->gamma[s->t]), 0), bound);
     return (float)sqrt(beta * b_prev / b + a_prev * beta * beta / (b * b) * data);
@@ -182,6 +183,8 @@ static uc_step step_of(const site *s) {
         .sqrt_alpha_bar = sqrtf(s->alpha_bar),
         .sqrt_beta_bar = sqrtf(1.0f - s->alpha_bar),
         .clip = s->config->clip,
+        .threshold = s->threshold,
+        .threshold_max = s->config->threshold_max,
     };
     if (s->sampler == UNCLIP_SAMPLER_DPMPP_2M) dpm_step(s, &step);
     else if (s->sampler != UNCLIP_SAMPLER_DDIM) ancestral_step(s, &step);
@@ -215,6 +218,9 @@ static unclip_status check_request(const uc_scheduler_config *config, const uc_s
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "eta must be between 0 and 1, not %g", (double)request->eta);
     if (request->inverse && sampler != UNCLIP_SAMPLER_DDIM)
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "only the sampler \"ddim\" can be run backwards");
+    if (!(request->threshold <= 1))
+        return uc_fail(err, UNCLIP_ERR_ARGUMENT, "the threshold must be at most 1, not %g",
+                       (double)request->threshold);
     if (!isfinite(request->guidance))
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "the guidance scale must be a finite number");
     if (sampler != UNCLIP_SAMPLER_ANALYTIC) return UNCLIP_OK;
@@ -271,6 +277,7 @@ static unclip_status fill_plan(uc_sampler_plan *plan, site *s, unclip_error *err
     plan->sampler = s->sampler;
     plan->prediction = s->config->prediction;
     plan->learned_variance = s->variance == UC_VARIANCE_LEARNED_RANGE;
+    plan->threshold = s->threshold > 0;
     if (s->request->inverse) return fill_inverse(plan, s, err);
     for (s->index = 0; s->index < plan->count; s->index++) {
         s->t = s->timesteps->at[s->index];
@@ -300,7 +307,8 @@ static unclip_status make_plan(uc_sampler_plan *plan, const uc_scheduler_config 
                .schedule = schedule,
                .timesteps = &timesteps,
                .sampler = sampler,
-               .variance = variance_of(config, sampler) };
+               .variance = variance_of(config, sampler),
+               .threshold = request->threshold ? fmaxf(request->threshold, 0) : config->threshold };
     if (!status) status = fill_plan(plan, &s, err);
     free(timesteps.at);
     uc_schedule_free(schedule);

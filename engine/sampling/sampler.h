@@ -15,6 +15,7 @@ typedef struct uc_sampler_request {
     const float *gamma;    /* ANALYTIC only: mean square of the noise prediction at each of the train_timesteps */
     float guidance;        /* copied into every step */
     uint32_t stage;        /* likewise: key of the noise */
+    float threshold;       /* the quantile of |x0| of a dynamic threshold, up to 1; 0: as configured; negative: none */
     bool inverse;          /* DDIM only: from a clean sample to its noise, see below; eta is not read */
 } uc_sampler_request;
 
@@ -25,6 +26,7 @@ typedef struct uc_sampler_plan {
     unclip_sampler sampler;   /* never UNCLIP_SAMPLER_DEFAULT */
     uc_prediction prediction; /* for the operation noise_step */
     bool learned_variance;    /* the steps read the prediction's second half; if not, a network may still have one */
+    bool threshold;           /* the steps have a dynamic threshold */
     uc_step *refine;          /* of an inverse plan: [count], else NULL */
 } uc_sampler_plan;
 
@@ -37,6 +39,8 @@ typedef struct uc_sampler_plan {
  *             timestep is train_timesteps / steps below, whatever the spacing. On others guided-diffusion's form: the
  *             direction is derived anew from the clamped estimate, and the previous timestep is the list's next;
  *   DPMPP_2M  diffusers' DPMSolverMultistepScheduler of order 2, midpoint, ending at no noise.
+ * A dynamic threshold takes the place of the configuration's clamp in any of them; it is limited by the configuration's
+ * sample_max_value if that thresholds, else by nothing, as in the Imagen paper.
  * The last step of an ancestral sampler adds no noise. (diffusers' DDPMScheduler does add some when the variance is
  * learned and the spacing ends above timestep 0.)
  *

@@ -44,7 +44,9 @@ static unclip_status prepare_loss(loss_run *r, const float *embeddings, unclip_e
             r->clean[(int64_t)i * r->dim + k] = (float)((z - uc_get(mean->data, mean->dtype, k)) / scale);
         }
     }
-    const uc_stage_shape shape = { .rows = (int64_t)c->count, .sampler = c->request->sampler[UNCLIP_STAGE_PRIOR] };
+    uc_sampler_plan raw = *c->request->sampler[UNCLIP_STAGE_PRIOR];
+    raw.threshold = false; /* the estimate itself, as loss_at has no clamp either */
+    const uc_stage_shape shape = { .rows = (int64_t)c->count, .sampler = &raw };
     unclip_status status = uc_program_new(c->session->backend, uc_prior_graph(c->session, &shape), &r->program, err);
     if (status) return status;
     const uc_text_rows rows = { .text_row = r->prompts, .count = (int64_t)c->count, .empty_row = c->text->rows - 1,

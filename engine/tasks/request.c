@@ -85,6 +85,10 @@ static unclip_status plan_sampler(uc_request *r, const uc_model *m, unclip_stage
     if (o->steps < 0) return uc_fail(err, UNCLIP_ERR_ARGUMENT, "%s: steps is %d, expected 1 or more", name, o->steps);
     if ((unsigned)o->sampler > UNCLIP_SAMPLER_DPMPP_2M)
         return uc_fail(err, UNCLIP_ERR_ARGUMENT, "%s: sampler %d is unknown", name, (int)o->sampler);
+    const float threshold = r->options->threshold[stage];
+    if (!(threshold <= 1) || (stage == UNCLIP_STAGE_PRIOR && threshold > 0))
+        return uc_fail(err, UNCLIP_ERR_ARGUMENT, "%s: threshold is %g, expected %s", name, (double)threshold,
+                       stage == UNCLIP_STAGE_PRIOR ? "none: it is for pictures" : "at most 1");
     const float guidance = o->guidance < 0 ? d->guidance : o->guidance;
     r->guidance[stage] = stage <= UNCLIP_STAGE_DECODER && guidance > 1 ? guidance : 1;
     r->eta[stage] = o->eta < 0 ? d->eta : o->eta;
@@ -97,6 +101,7 @@ static unclip_status plan_sampler(uc_request *r, const uc_model *m, unclip_stage
         .gamma = m->gamma[stage],
         .guidance = r->guidance[stage],
         .stage = (uint32_t)stage,
+        .threshold = threshold,
         .inverse = r->given && r->given->inverse,
     };
     const unclip_status status = uc_sampler_plan_new(&r->sampler[stage], &m->scheduler[stage], &request, err);

@@ -55,7 +55,7 @@ static uc_val network_input(uc_graph *g, const uc_stage_shape *shape, const diff
 static void sampler_step(uc_graph *g, const uc_stage_shape *shape, const diffusion *d, uc_val prediction) {
     uc_noise_step(g, .x = d->x, .x0 = d->x0, .prediction = prediction, .seeds = d->seeds, .noise = d->noise,
                   .kind = shape->sampler->prediction, .guided = shape->guided,
-                  .learned_variance = shape->sampler->learned_variance);
+                  .learned_variance = shape->sampler->learned_variance, .threshold = shape->sampler->threshold);
 }
 
 static int64_t network_rows(const uc_stage_shape *shape) { return shape->guided ? 2 * shape->rows : shape->rows; }

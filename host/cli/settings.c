@@ -51,11 +51,16 @@ static unclip_sampler sampler_of_name(const char *name) {
     return UNCLIP_SAMPLER_DEFAULT;
 }
 
-static void read_stage(unclip_stage_options *stage, const json_t *from) {
+/* As people write it, 0 is none; in the library's options 0 is what the model says. */
+static float threshold_option(double ratio) { return ratio > 0 ? (float)ratio : -1; }
+
+static void read_stage(unclip_stage_options *stage, float *threshold, const json_t *from) {
     const json_t *value = NULL;
     if (json_is_integer(value = json_object_get(from, "steps"))) stage->steps = (int)json_integer_value(value);
     if (json_is_number(value = json_object_get(from, "guidance"))) stage->guidance = (float)json_number_value(value);
     if (json_is_number(value = json_object_get(from, "eta"))) stage->eta = (float)json_number_value(value);
+    if (json_is_number(value = json_object_get(from, "threshold")))
+        *threshold = threshold_option(json_number_value(value));
     stage->sampler = sampler_of_name(json_string_value(json_object_get(from, "sampler")));
     stage->respacing = json_string_value(json_object_get(from, "respacing"));
 }
@@ -124,7 +129,7 @@ int cli_replay_parse(cli_replay *replay, const char *json, const char *name, cli
     const json_t *stages = json_object_get(root, "stages");
     for (int i = 0; i < UNCLIP_STAGE_COUNT; i++) {
         const json_t *stage = json_object_get(stages, unclip_stage_name((unclip_stage)i));
-        if (json_is_object(stage)) read_stage(&replay->stage[i], stage);
+        if (json_is_object(stage)) read_stage(&replay->stage[i], &replay->threshold[i], stage);
     }
     return CLI_OK;
 }
@@ -166,18 +171,22 @@ static void preset_paper(unclip_generate_options *options) {
 /* ---- flags -------------------------------------------------------------------------------------------------------- */
 
 typedef struct stage_flags {
-    int steps, guidance, sampler, respacing; /* cli_flag_id; -1 where the stage has none */
+    int steps, guidance, sampler, respacing, threshold; /* cli_flag_id; -1 where the stage has none */
 } stage_flags;
 
 static const stage_flags flags_of_stage[UNCLIP_STAGE_COUNT] = {
     [UNCLIP_STAGE_PRIOR] = { CLI_FLAG_PRIOR_STEPS, CLI_FLAG_PRIOR_CFG_SCALE, CLI_FLAG_PRIOR_SAMPLER,
-                             CLI_FLAG_PRIOR_RESPACING },
-    [UNCLIP_STAGE_DECODER] = { CLI_FLAG_STEPS, CLI_FLAG_CFG_SCALE, CLI_FLAG_SAMPLER, CLI_FLAG_RESPACING },
-    [UNCLIP_STAGE_SR256] = { CLI_FLAG_SR256_STEPS, -1, CLI_FLAG_SR256_SAMPLER, CLI_FLAG_SR256_RESPACING },
-    [UNCLIP_STAGE_SR1024] = { CLI_FLAG_SR1024_STEPS, -1, CLI_FLAG_SR1024_SAMPLER, CLI_FLAG_SR1024_RESPACING },
+                             CLI_FLAG_PRIOR_RESPACING, -1 },
+    [UNCLIP_STAGE_DECODER] = { CLI_FLAG_STEPS, CLI_FLAG_CFG_SCALE, CLI_FLAG_SAMPLER, CLI_FLAG_RESPACING,
+                               CLI_FLAG_THRESHOLD },
+    [UNCLIP_STAGE_SR256] = { CLI_FLAG_SR256_STEPS, -1, CLI_FLAG_SR256_SAMPLER, CLI_FLAG_SR256_RESPACING,
+                             CLI_FLAG_SR256_THRESHOLD },
+    [UNCLIP_STAGE_SR1024] = { CLI_FLAG_SR1024_STEPS, -1, CLI_FLAG_SR1024_SAMPLER, CLI_FLAG_SR1024_RESPACING,
+                              CLI_FLAG_SR1024_THRESHOLD },
 };
 
-static int fill_stage(unclip_stage_options *stage, const stage_flags *ids, const cli_value *flag, cli_error *err) {
+static int fill_stage(unclip_stage_options *stage, float *threshold, const stage_flags *ids, const cli_value *flag,
+                      cli_error *err) {
     if (flag[ids->steps].given && flag[ids->respacing].given) {
         return cli_fail(err, CLI_USAGE, "--%s and --%s both say which steps are taken; give one",
                         cli_flags[ids->steps].name, cli_flags[ids->respacing].name);
@@ -186,6 +195,7 @@ static int fill_stage(unclip_stage_options *stage, const stage_flags *ids, const
     if (flag[ids->respacing].given) stage->respacing = flag[ids->respacing].text;
     if (ids->guidance >= 0 && flag[ids->guidance].given) stage->guidance = (float)flag[ids->guidance].real;
     if (flag[ids->sampler].given) stage->sampler = (unclip_sampler)flag[ids->sampler].integer;
+    if (ids->threshold >= 0 && flag[ids->threshold].given) *threshold = threshold_option(flag[ids->threshold].real);
     if (flag[CLI_FLAG_ETA].given) stage->eta = (float)flag[CLI_FLAG_ETA].real;
     return CLI_OK;
 }
@@ -205,6 +215,7 @@ static int fill_seed(uint64_t *seed, const cli_value *flag, const cli_replay *re
 
 static void start_from_replay(unclip_generate_options *options, const cli_replay *replay) {
     memcpy(options->stage, replay->stage, sizeof options->stage);
+    memcpy(options->threshold, replay->threshold, sizeof options->threshold);
     if (replay->size) options->size = replay->size;
     if (replay->prior_candidates) options->prior_candidates = replay->prior_candidates;
     if (replay->has_rng) options->rng = replay->rng;
@@ -252,12 +263,14 @@ int cli_settings_fill(unclip_generate_options *options, const cli_args *args, co
         unclip_generate_options defaults;
         unclip_generate_options_init(&defaults);
         if (flag[CLI_FLAG_SAMPLING].integer == CLI_SAMPLING_FAST) preset_fast(options);
-        if (flag[CLI_FLAG_SAMPLING].integer == CLI_SAMPLING_DEFAULT)
+        if (flag[CLI_FLAG_SAMPLING].integer == CLI_SAMPLING_DEFAULT) {
             memcpy(options->stage, defaults.stage, sizeof defaults.stage);
+            memcpy(options->threshold, defaults.threshold, sizeof defaults.threshold);
+        }
         if (flag[CLI_FLAG_SAMPLING].integer == CLI_SAMPLING_PAPER) preset_paper(options);
     }
     for (int i = 0; i < UNCLIP_STAGE_COUNT; i++) {
-        int code = fill_stage(&options->stage[i], &flags_of_stage[i], flag, err);
+        int code = fill_stage(&options->stage[i], &options->threshold[i], &flags_of_stage[i], flag, err);
         if (code) return code;
     }
     if (flag[CLI_FLAG_SIZE].given) options->size = (int)flag[CLI_FLAG_SIZE].integer;

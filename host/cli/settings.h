@@ -20,6 +20,7 @@ typedef struct cli_replay {
     bool has_rng;
     unclip_rng rng;
     unclip_stage_options stage[UNCLIP_STAGE_COUNT];
+    float threshold[UNCLIP_STAGE_COUNT];
 } cli_replay;
 
 /* The settings in the PNG file at path. */

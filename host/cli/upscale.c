@@ -27,6 +27,7 @@ static void take_over(unclip_upscale_options *to, const unclip_generate_options 
     to->rng = from->rng;
     to->size = from->size;
     memcpy(to->stage, from->stage, sizeof to->stage);
+    memcpy(to->threshold, from->threshold, sizeof to->threshold);
     to->preview_interval = from->preview_interval;
 }
 

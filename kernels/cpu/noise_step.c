@@ -1,7 +1,9 @@
 /* noise_step.c - one step of a diffusion sampler in one pass: guidance, x0, clamp, posterior mean, noise. The formulas
  * stand at uc_step in ops.h; it follows every evaluation of the prior, the decoder and the upsamplers.
  *
- * Blocks of one image at a time; the noise depends on the element's key alone. Comparisons keep a NaN. */
+ * Blocks of one image at a time; the noise depends on the element's key alone. A dynamic threshold needs a quantile of the
+ * estimate first: three more passes over the image, each of which counts a digit of the floats' bits (radix selection:
+ * exact, and without a copy of the picture). Comparisons keep a NaN. */
 #include "noise.h"
 
 enum { BLOCK = 512 };
@@ -55,7 +57,7 @@ static void read_noise(const uc_launch *l, const span *s, float *noise) {
 
 static void estimate_x0(const uc_launch *l, int64_t count, const float *x, const float *m, float *x0) {
     const uc_step *step = l->step;
-    const float a = step->sqrt_alpha_bar, b = step->sqrt_beta_bar, clip = step->clip;
+    const float a = step->sqrt_alpha_bar, b = step->sqrt_beta_bar;
     switch (l->attrs.noise_step.prediction) {
     case UC_PREDICT_EPSILON:
         for (int64_t i = 0; i < count; i++) x0[i] = (x[i] - b * m[i]) / a;
@@ -65,8 +67,78 @@ static void estimate_x0(const uc_launch *l, int64_t count, const float *x, const
         for (int64_t i = 0; i < count; i++) x0[i] = a * x[i] - b * m[i];
         break;
     }
-    for (int64_t i = 0; clip > 0 && i < count; i++) x0[i] = x0[i] < -clip ? -clip : x0[i] > clip ? clip : x0[i];
 }
+
+/* limit: s of the image's dynamic threshold, read if there is one. */
+static void clamp_x0(const uc_launch *l, float limit, int64_t count, float *x0) {
+    const bool dynamic = l->attrs.noise_step.threshold;
+    const float most = dynamic ? limit : l->step->clip;
+    for (int64_t i = 0; (dynamic || most > 0) && i < count; i++)
+        x0[i] = x0[i] < -most ? -most : x0[i] > most ? most : x0[i];
+    for (int64_t i = 0; dynamic && i < count; i++) x0[i] /= most;
+}
+
+/* ---- the dynamic threshold --------------------------------------------------------------------------------------- */
+
+enum { DIGITS = 3, MOST_VALUES = 2048 };
+static const int digit_shift[DIGITS] = { 20, 10, 0 }, digit_values[DIGITS] = { 2048, 1024, 1024 };
+
+/* An order statistic that is being found: its first bits, and its rank among the numbers that have them. */
+typedef struct wanted {
+    uint32_t prefix;
+    int64_t rank;
+} wanted;
+
+/* Counts the values of a digit among those |x0| of an image whose bits before it are those of a wanted number. */
+static void count_digit(const uc_launch *l, int64_t image, int digit, const wanted w[2],
+                        int64_t counts[2][MOST_VALUES]) {
+    const int64_t size = uc_shape_count(l->in[UC_NOISE_X].shape) / l->in[UC_NOISE_X].shape.dim[0];
+    const uint32_t values = (uint32_t)digit_values[digit];
+    const int shift = digit_shift[digit];
+    memset(counts, 0, 2 * sizeof *counts);
+    for (int64_t from = 0; from < size; from += BLOCK) {
+        const span s = { .image = image, .from = from, .count = uc_min64(BLOCK, size - from) };
+        float m[BLOCK], x0[BLOCK];
+        uint32_t bits[BLOCK];
+        read_prediction(l, &s, m);
+        estimate_x0(l, s.count, (const float *)l->in[UC_NOISE_X].data + image * size + from, m, x0);
+        memcpy(bits, x0, (size_t)s.count * sizeof *bits);
+        for (int64_t i = 0; i < s.count; i++) {
+            const uint32_t upper = (bits[i] & 0x7FFFFFFFu) >> shift;
+            for (int k = 0; k < 2; k++) counts[k][upper % values] += upper / values == w[k].prefix;
+        }
+    }
+}
+
+static float threshold_of(const uc_launch *l, int64_t image) {
+    const int64_t last = uc_shape_count(l->in[UC_NOISE_X].shape) / l->in[UC_NOISE_X].shape.dim[0] - 1;
+    const float rank = l->step->threshold * (float)last;
+    const int64_t below = uc_min64((int64_t)rank, last);
+    wanted w[2] = { { 0, below }, { 0, uc_min64(below + 1, last) } };
+    for (int digit = 0; digit < DIGITS; digit++) {
+        int64_t counts[2][MOST_VALUES];
+        count_digit(l, image, digit, w, counts);
+        for (int k = 0; k < 2; k++) {
+            uint32_t value = 0;
+            for (; w[k].rank >= counts[k][value]; value++) w[k].rank -= counts[k][value];
+            w[k].prefix = w[k].prefix * (uint32_t)digit_values[digit] + value;
+        }
+    }
+    float at, after;
+    memcpy(&at, &w[0].prefix, sizeof at);
+    memcpy(&after, &w[1].prefix, sizeof after);
+    const float part = rank - (float)below, q = part > 0 ? at + part * (after - at) : at, least = q < 1 ? 1 : q;
+    return least > l->step->threshold_max ? l->step->threshold_max : least;
+}
+
+static void find_thresholds(const uc_launch *l) {
+    const uc_shape s = l->in[UC_NOISE_X].shape;
+    float *thresholds = l->scratch;
+    UC_OMP(parallel for num_threads(uc_threads_for(l, 24 * uc_shape_count(s))) schedule(static))
+    for (int64_t i = 0; i < s.dim[0]; i++) thresholds[i] = threshold_of(l, i);
+}
+
+/* ---- the step ---------------------------------------------------------------------------------------------------- */
 
 static void step_block(const uc_launch *l, const span *s) {
     const uc_step *step = l->step;
@@ -77,6 +149,7 @@ static void step_block(const uc_launch *l, const span *s) {
     float m[BLOCK], x0[BLOCK], next[BLOCK], sd[BLOCK], noise[BLOCK];
     read_prediction(l, s, m);
     estimate_x0(l, s->count, x, m, x0);
+    clamp_x0(l, l->attrs.noise_step.threshold ? ((const float *)l->scratch)[s->image] : 0, s->count, x0);
     for (int64_t i = 0; i < s->count; i++) next[i] = step->c_x0 * x0[i] + step->c_x * x[i] + step->c_pred * m[i];
     /* the first step has no x0 before it, and whatever lies there must not matter */
     for (int64_t i = 0; step->c_old != 0 && i < s->count; i++) next[i] += step->c_old * old[i];
@@ -92,6 +165,7 @@ static void step_block(const uc_launch *l, const span *s) {
 static void noise_step(const uc_launch *l) {
     const uc_shape s = l->in[UC_NOISE_X].shape;
     const int64_t size = uc_shape_count(s) / s.dim[0], blocks = uc_ceil_div(size, BLOCK);
+    if (l->attrs.noise_step.threshold) find_thresholds(l);
     UC_OMP(parallel for num_threads(uc_threads_for(l, 8 * uc_shape_count(s))) schedule(static))
     for (int64_t i = 0; i < s.dim[0] * blocks; i++) {
         const int64_t from = i % blocks * BLOCK;
@@ -101,4 +175,8 @@ static void noise_step(const uc_launch *l) {
 }
 
 UC_CPU_SINGLE(noise_step, noise_step)
-UC_CPU_NO_SCRATCH(noise_step)
+
+/* The threshold of each image. */
+size_t uc_cpu_noise_step_scratch(const uc_launch *l) {
+    return l->attrs.noise_step.threshold ? (size_t)l->in[UC_NOISE_X].shape.dim[0] * sizeof(float) : 0;
+}

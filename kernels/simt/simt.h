@@ -63,6 +63,10 @@ template <class T> T __shfl_down_sync(uint32_t mask, T value, int delta, SIMT_PL
     const int source = simt::lane_index() + delta;
     return simt::shuffle(mask, value, source < 32 ? source : simt::lane_index(), { "__shfl_down_sync", file, line });
 }
+template <class T> T __shfl_up_sync(uint32_t mask, T value, int delta, SIMT_PLACE) {
+    const int source = simt::lane_index() - delta;
+    return simt::shuffle(mask, value, source >= 0 ? source : simt::lane_index(), { "__shfl_up_sync", file, line });
+}
 inline uint32_t __ballot_sync(uint32_t mask, bool predicate, SIMT_PLACE) {
     const uint32_t in = predicate;
     uint32_t out;
@@ -76,6 +80,12 @@ inline bool __all_sync(uint32_t mask, bool predicate, SIMT_PLACE) {
     return __ballot_sync(mask, !predicate, file, line) == 0;
 }
 
+/* Of blocks too, which may run on other threads. */
+inline unsigned atomicAdd(unsigned *at, unsigned value) { return __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
+
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline unsigned __float_as_uint(float x) { return simt::bits_of(x); }
+inline float __uint_as_float(unsigned bits) { return simt::float_of(bits); }
 
 #endif

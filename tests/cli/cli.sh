@@ -57,6 +57,7 @@ refuse "a size that the model does not draw" 64 "size is 512" -p x --size 512 -o
 refuse "another subcommand's flag" 64 "--steps" embed -p x --steps 3
 refuse "several pictures on standard output" 64 "standard output" -p x -b 2 -o -
 refuse "a respacing that makes no sense" 64 "respacing" -p x --size 64 --respacing 5,x -o a.png
+refuse "a quantile beyond all" 64 "--threshold" -p x --threshold 1.5
 refuse "a sampler without its table" 64 "analytic" -p x --size 64 --sr256-sampler ddim --sampler analytic -o a.png
 echo '{"schema": 1, "machines": 3}' >damaged.json
 refuse "a tuning file that is not there" 66 "nowhere.json" -p x --tuning nowhere.json -o a.png
@@ -248,6 +249,12 @@ check "the whole cascade: 1024 pixels, the same with 1 and 2 threads" cascade
 # ---- replay ---------------------------------------------------------------------------------------------------------
 replay() { draw -p "a green ring" -s 21 --steps 3 --cfg-scale 2.5 --sampler ddim --eta 0.5 -o r.png && "$program" -q --params-from r.png -o r2.png >out 2>err && cmp -s r.png r2.png; }
 check "--params-from draws the same bytes" replay
+thresholds() {
+    draw -p "a green ring" -s 21 --cfg-scale 9 --threshold 0.5 -o t.png && "$program" -q --params-from t.png -o t2.png >out 2>err &&
+        cmp -s t.png t2.png && "$program" inspect t.png >out 2>err && grep -q '"threshold": *0.5' out &&
+        "$program" -q --params-from t.png --threshold 0 -o t3.png >out 2>err && ! cmp -s t.png t3.png
+}
+check "a dynamic threshold is drawn with, stored and replayed" thresholds
 replay_override() { "$program" -q --params-from r.png --seed 22 -o r3.png >out 2>err && ! cmp -s r.png r3.png && is_png r3.png; }
 check "flags beat --params-from" replay_override
 replay_batch() { "$program" -q --params-from b4/0002.png -o r4.png >out 2>err && cmp -s r4.png b4/0002.png; }

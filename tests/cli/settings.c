@@ -49,7 +49,8 @@ Test(cli_settings, each_flag_reaches_its_option) {
     unclip_generate_options o =
         filled(ARGS("x", "--steps=2", "--prior-steps=3", "--sr256-steps=4", "--sr1024-steps=5", "--cfg-scale=6",
                     "--prior-cfg-scale=7", "--sampler=ddim", "--prior-sampler=analytic", "--sr256-sampler=ddpm",
-                    "--sr1024-sampler=dpm++", "--eta=0.5"), NULL);
+                    "--sr1024-sampler=dpm++", "--eta=0.5", "--threshold=0.75", "--sr256-threshold=0.5",
+                    "--sr1024-threshold=0"), NULL);
     cr_assert_eq(o.stage[UNCLIP_STAGE_DECODER].steps, 2);
     cr_assert_eq(o.stage[UNCLIP_STAGE_PRIOR].steps, 3);
     cr_assert_eq(o.stage[UNCLIP_STAGE_SR256].steps, 4);
@@ -61,6 +62,10 @@ Test(cli_settings, each_flag_reaches_its_option) {
     cr_assert_eq(o.stage[UNCLIP_STAGE_SR256].sampler, UNCLIP_SAMPLER_DDPM);
     cr_assert_eq(o.stage[UNCLIP_STAGE_SR1024].sampler, UNCLIP_SAMPLER_DPMPP_2M);
     for (int i = 0; i < UNCLIP_STAGE_COUNT; i++) cr_assert_float_eq(o.stage[i].eta, 0.5, 0);
+    cr_assert_float_eq(o.threshold[UNCLIP_STAGE_PRIOR], 0, 0);
+    cr_assert_float_eq(o.threshold[UNCLIP_STAGE_DECODER], 0.75, 0);
+    cr_assert_float_eq(o.threshold[UNCLIP_STAGE_SR256], 0.5, 0);
+    cr_assert_float_eq(o.threshold[UNCLIP_STAGE_SR1024], -1, 0, "0 says none, where the library's 0 is the model's");
     o = filled(ARGS("x", "--size=64", "-b", "5", "--batch-size=3", "-s", "9", "--rng=torch-cpu", "--prior-candidates=2",
                     "--preview=p.png", "--preview-interval=2", "--prior-respacing=10,5", "--prior=ar",
                     "--prior-temperature=0.5", "--prior-dot-percentile=70..95.5"), NULL);
@@ -108,6 +113,21 @@ Test(cli_settings, replay_has_the_autoregressive_prior) {
     cli_replay_free(&replay);
     cr_assert_eq(cli_replay_parse(&replay, "{\"prior\":\"magic\"}", "p.png", &err), CLI_DATA);
     cr_assert_eq(cli_replay_parse(&replay, "{\"prior\":\"ar\"}", "p.png", &err), CLI_DATA);
+}
+
+Test(cli_settings, replay_has_thresholds) {
+    cli_replay replay;
+    cli_error err = { 0 };
+    const char *json = "{\"stages\":{\"decoder\":{\"threshold\":0.5},\"sr256\":{\"threshold\":0},\"sr1024\":{}}}";
+    cr_assert_eq(cli_replay_parse(&replay, json, "p.png", &err), 0, "%s", err.message);
+    unclip_generate_options o = filled(ARGS("x"), &replay);
+    cr_assert_float_eq(o.threshold[UNCLIP_STAGE_DECODER], 0.5, 0);
+    cr_assert_float_eq(o.threshold[UNCLIP_STAGE_SR256], -1, 0);
+    cr_assert_float_eq(o.threshold[UNCLIP_STAGE_SR1024], 0, 0);
+    o = filled(ARGS("x", "--sampling=default", "--sr256-threshold=0.25"), &replay);
+    cr_assert_float_eq(o.threshold[UNCLIP_STAGE_DECODER], 0, 0);
+    cr_assert_float_eq(o.threshold[UNCLIP_STAGE_SR256], 0.25, 0);
+    cli_replay_free(&replay);
 }
 
 Test(cli_settings, presets_yield_to_flags) {

@@ -129,6 +129,15 @@ def trajectories():
         out[f"ddim.{schedule}.offset1"] = (
             DDIMScheduler, {**betas, "steps_offset": 1, "set_alpha_to_one": False, "clip_sample": False}, {},
         )
+        for short, kind, ratio, most, extra in (
+            ("ddpm", DDPMScheduler, 0.9, 100.0, {}),
+            ("ddpm.v", DDPMScheduler, 0.5, 1.0, {"prediction_type": "v_prediction"}),
+            ("ddim", DDIMScheduler, 0.75, 1.5, {"clip_sample": False}),
+            ("dpm++", DPMSolverMultistepScheduler, 0.995, 2.0, {}),
+            ("dpm++.sample", DPMSolverMultistepScheduler, 1.0, 1e6, {"prediction_type": "sample"}),
+        ):
+            threshold = {"thresholding": True, "dynamic_thresholding_ratio": ratio, "sample_max_value": most}
+            out[f"{short}.{schedule}.threshold"] = (kind, {**betas, **threshold, **extra}, {})
         out[f"ddim.{schedule}.zero_snr"] = (
             DDIMScheduler,
             {**betas, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "prediction_type": "v_prediction"},

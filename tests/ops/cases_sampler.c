@@ -1,6 +1,7 @@
 /* cases_sampler.c - one step of a sampler: of diffusion, and of the autoregressive prior. */
 #include "case_list.h"
 
+#include <math.h>
 #include <stdio.h>
 
 void cases_noise_step(case_list *l) {
@@ -8,16 +9,21 @@ void cases_noise_step(case_list *l) {
         uc_shape x;
         uc_prediction kind;
         bool guided, learned, given, add_noise;
-        float clip, c_old;
+        float clip, c_old, threshold, threshold_max; /* threshold 0: not dynamic */
     } shapes[] = {
-        { { 2, { 1, 1 } }, UC_PREDICT_SAMPLE, false, false, false, true, 5, 0 },
-        { { 2, { 3, 129 } }, UC_PREDICT_SAMPLE, true, false, false, true, 5, 0 },
-        { { 4, { 2, 3, 16, 16 } }, UC_PREDICT_EPSILON, true, true, false, true, 1, 0 },
-        { { 4, { 3, 3, 9, 7 } }, UC_PREDICT_EPSILON, true, true, true, true, 1, 0 },
-        { { 4, { 1, 3, 33, 31 } }, UC_PREDICT_EPSILON, false, false, false, false, 1, 0 },
-        { { 4, { 2, 3, 8, 8 } }, UC_PREDICT_V, false, true, false, true, 0, 0.25f },
-        { { 4, { 1, 3, 64, 64 } }, UC_PREDICT_SAMPLE, false, false, false, true, 1, -0.5f },
-        { { 2, { 2, 768 } }, UC_PREDICT_EPSILON, true, false, true, false, 0, 0 },
+        { { 2, { 1, 1 } }, UC_PREDICT_SAMPLE, false, false, false, true, 5, 0, 0, 0 },
+        { { 2, { 3, 129 } }, UC_PREDICT_SAMPLE, true, false, false, true, 5, 0, 0, 0 },
+        { { 4, { 2, 3, 16, 16 } }, UC_PREDICT_EPSILON, true, true, false, true, 1, 0, 0, 0 },
+        { { 4, { 3, 3, 9, 7 } }, UC_PREDICT_EPSILON, true, true, true, true, 1, 0, 0, 0 },
+        { { 4, { 1, 3, 33, 31 } }, UC_PREDICT_EPSILON, false, false, false, false, 1, 0, 0, 0 },
+        { { 4, { 2, 3, 8, 8 } }, UC_PREDICT_V, false, true, false, true, 0, 0.25f, 0, 0 },
+        { { 4, { 1, 3, 64, 64 } }, UC_PREDICT_SAMPLE, false, false, false, true, 1, -0.5f, 0, 0 },
+        { { 2, { 2, 768 } }, UC_PREDICT_EPSILON, true, false, true, false, 0, 0, 0, 0 },
+        { { 2, { 1, 1 } }, UC_PREDICT_EPSILON, false, false, false, false, 1, 0, 0.5f, 100 },
+        { { 4, { 3, 3, 16, 16 } }, UC_PREDICT_EPSILON, true, true, false, true, 1, 0, 0.995f, INFINITY },
+        { { 4, { 2, 3, 9, 7 } }, UC_PREDICT_V, false, false, false, true, 1, -0.5f, 0.9f, 1.5f },
+        { { 4, { 2, 3, 8, 8 } }, UC_PREDICT_SAMPLE, true, false, true, true, 0, 0.25f, 1, INFINITY },
+        { { 4, { 1, 3, 112, 104 } }, UC_PREDICT_EPSILON, false, true, false, true, 1, 0, 0.95f, INFINITY },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
@@ -27,7 +33,8 @@ void cases_noise_step(case_list *l) {
             char text[UC_SHAPE_TEXT];
             c.attrs.noise_step = (uc_noise_attrs){ .prediction = shapes[i].kind,
                                                    .guided = shapes[i].guided,
-                                                   .learned_variance = shapes[i].learned };
+                                                   .learned_variance = shapes[i].learned,
+                                                   .threshold = shapes[i].threshold > 0 };
             c.in[UC_NOISE_X] = c.in[UC_NOISE_X0] = c.out[0] = c.out[1] = x;
             c.in[UC_NOISE_PREDICTION] = x;
             c.in[UC_NOISE_PREDICTION].dim[0] *= shapes[i].guided ? 2 : 1;
@@ -45,6 +52,8 @@ void cases_noise_step(case_list *l) {
                                 .sqrt_alpha_bar = 0.6f,
                                 .sqrt_beta_bar = 0.8f,
                                 .clip = shapes[i].clip,
+                                .threshold = shapes[i].threshold,
+                                .threshold_max = shapes[i].threshold_max,
                                 .c_x0 = 0.7f,
                                 .c_x = 0.3f,
                                 .c_pred = shapes[i].clip > 0 ? 0 : 0.1f,
@@ -52,9 +61,10 @@ void cases_noise_step(case_list *l) {
                                 .sigma = 0.2f,
                                 .log_min = -4,
                                 .log_max = -2 };
-            snprintf(c.name, sizeof c.name, "%s %s kind%d%s%s%s%s", all_types[t].name, uc_shape_text(x, text),
+            snprintf(c.name, sizeof c.name, "%s %s kind%d%s%s%s%s%s", all_types[t].name, uc_shape_text(x, text),
                      (int)shapes[i].kind, shapes[i].guided ? " guided" : "", shapes[i].learned ? " learned" : "",
-                     shapes[i].given ? " given noise" : "", shapes[i].add_noise ? "" : " last");
+                     shapes[i].given ? " given noise" : "", shapes[i].add_noise ? "" : " last",
+                     shapes[i].threshold > 0 ? " threshold" : "");
             add_case(l, &c);
         }
 }

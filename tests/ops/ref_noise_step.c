@@ -89,6 +89,65 @@ Test(ref_noise_step, learned_variance_without_guidance) {
     EXPECT(c.x, 1e-4, "v 1: the largest; v -1: the smallest", 3 + 200, 1 - 10);
 }
 
+static int by_size(const void *a, const void *b) {
+    const double x = fabs(*(const double *)a), y = fabs(*(const double *)b);
+    return (x > y) - (x < y);
+}
+
+/* The estimates clamped and scaled as Imagen's section 2.3 says, from a sorted copy and in double precision. */
+static void threshold_in_double(double *x0, int count, float ratio, double most) {
+    double sorted[1024];
+    for (int i = 0; i < count; i++) sorted[i] = x0[i];
+    qsort(sorted, (size_t)count, sizeof *sorted, by_size);
+    const double rank = (double)(ratio * (float)(count - 1));
+    const int below = (int)floor(rank), above = (int)ceil(rank);
+    const double q = fabs(sorted[below]) + (rank - below) * (fabs(sorted[above]) - fabs(sorted[below]));
+    const double s = fmin(fmax(q, 1), most);
+    for (int i = 0; i < count; i++) x0[i] = fmin(fmax(x0[i], -s), s) / s;
+}
+
+/* Equal numbers, numbers below 1, a limit that cuts: whatever the quantile falls on. */
+Test(ref_noise_step, dynamic_threshold_is_the_quantile_of_a_sorted_copy) {
+    static const float ratios[] = { 1e-6f, 0.25f, 0.5f, 0.9f, 0.995f, 1 };
+    static const double scales[] = { 0.01, 1, 40 }, limits[] = { 1, 1.5, INFINITY };
+    enum { C = 3, SIDE = 7, COUNT = C * SIDE * SIDE, B = 2 };
+    for (int k = 0; k < 6 * 3 * 3 * 2; k++) {
+        const float ratio = ratios[k % 6];
+        const double scale = scales[k / 6 % 3], most = limits[k / 18 % 3];
+        const bool ties = k / 54;
+        const uc_step step = { .sqrt_alpha_bar = 0.5f, .sqrt_beta_bar = 0.75f, .c_x0 = 1, .clip = 1e-3f,
+                               .threshold = ratio, .threshold_max = (float)most };
+        uc_view x = case_random(UC_F32, UC_PLAIN, UC_SHAPE4(B, C, SIDE, SIDE), 1 + k);
+        uc_view x0 = case_view(UC_F32, UC_PLAIN, x.shape), m = case_random(UC_F32, UC_PLAIN, x.shape, 1000 + k);
+        double wanted[B * COUNT];
+        for (int i = 0; i < B * COUNT; i++) {
+            const double value = ties ? (double)((int)(3 * case_get(&x, i)) % 4) * scale : scale * case_get(&x, i);
+            case_set(&x, i, value * (i < COUNT ? 1 : 2)); /* each image has a threshold of its own */
+            if (ties) case_set(&m, i, 0);
+            wanted[i] = (double)(((float)case_get(&x, i) - 0.75f * (float)case_get(&m, i)) / 0.5f);
+        }
+        for (int n = 0; n < B; n++) threshold_in_double(wanted + n * COUNT, COUNT, ratio, most);
+        uc_launch l = { .kind = UC_OP_noise_step, .step = &step, .threads = 1, .attrs.noise_step.threshold = true };
+        l.in[UC_NOISE_X] = l.out[0] = x;
+        l.in[UC_NOISE_X0] = l.out[1] = x0;
+        l.in[UC_NOISE_PREDICTION] = m;
+        uc_ref_noise_step(&l);
+        for (int i = 0; i < B * COUNT; i++)
+            cr_assert(fabs(case_get(&x0, i) - wanted[i]) <= 1e-6, "round %d, ratio %g: element %d is %.9g, not %.9g", k,
+                      (double)ratio, i, case_get(&x0, i), wanted[i]);
+    }
+}
+
+Test(ref_noise_step, nan_passes_the_dynamic_threshold) {
+    noise_case c;
+    set_up(&c, VALUES(UC_SHAPE2(1, 2), NAN, 5), UC_PREDICT_SAMPLE);
+    c.launch.attrs.noise_step.threshold = true;
+    c.step.threshold_max = INFINITY;
+    uc_ref_noise_step(&c.launch);
+    cr_assert(isnan(case_get(&c.x0, 0)) && isnan(case_get(&c.x, 0)));
+    cr_assert_eq(case_get(&c.x0, 1), 1, "the smaller of both is the threshold: 5 / 5");
+}
+
 /* A picture that went wrong must not be hidden by the clamp. */
 Test(ref_noise_step, nan_passes_the_clamp) {
     noise_case c;

@@ -100,7 +100,8 @@ Test(sampling_goldens, timesteps_are_equal) {
 static void run_step(const uc_sampler_plan *plan, int index, uc_shape shape, float *x, float *x0, float *prediction,
                      bool has_variance, const float *noise) {
     uc_launch l = { .kind = UC_OP_noise_step, .step = &plan->steps[index], .threads = 1 };
-    l.attrs.noise_step = (uc_noise_attrs){ .prediction = plan->prediction, .learned_variance = plan->learned_variance };
+    l.attrs.noise_step = (uc_noise_attrs){ .prediction = plan->prediction, .learned_variance = plan->learned_variance,
+                                            .threshold = plan->threshold };
     uc_shape wide = shape;
     if (has_variance) wide.dim[1] *= 2;
     l.in[UC_NOISE_X] = l.out[0] = (uc_view){ .shape = shape, .data = x };
@@ -184,6 +185,9 @@ static int index_of(const char *text, const char *const *names, int count) {
     return -1;
 }
 
+/* Configurations with a dynamic threshold that config_of has met. */
+static int thresholds;
+
 /* What weights/ would read from such a scheduler_config.json. False for what the engine does not have. */
 static bool config_of(const json_t *entry, uc_scheduler_config *out) {
     static const char *const classes[] = { "UnCLIPScheduler", "DDPMScheduler", "DDIMScheduler",
@@ -213,6 +217,12 @@ static bool config_of(const json_t *entry, uc_scheduler_config *out) {
     out->clip = solver || (clip && !json_is_true(clip)) ? 0 : 1;
     out->steps_offset = json_integer_value(json_object_get(config, "steps_offset"));
     out->set_alpha_to_one = !to_one || json_is_true(to_one);
+    if (json_is_true(json_object_get(config, "thresholding"))) {
+        const json_t *most = json_object_get(config, "sample_max_value");
+        out->threshold = (float)json_number_value(json_object_get(config, "dynamic_thresholding_ratio"));
+        out->threshold_max = most ? (float)json_number_value(most) : 1;
+        thresholds++;
+    }
     out->rescale_betas_zero_snr = json_is_true(json_object_get(config, "rescale_betas_zero_snr"));
     return true;
 }
@@ -271,7 +281,8 @@ Test(sampling_goldens, runs) {
     }
     /* per beta schedule: a fixed large variance, and solvers of order 1, order 3 and by Heun */
     cr_assert_eq(left_out, 2 * 4, "%d runs were left out", left_out);
-    cr_assert_geq(checked, 50, "only %d runs were compared", checked);
+    cr_assert_geq(checked, 60, "only %d runs were compared", checked);
+    cr_assert_eq(thresholds, 2 * 5, "%d runs had a dynamic threshold", thresholds);
     json_decref(list);
     golden_close(&file);
 }

@@ -42,12 +42,36 @@ static void group_norm(case_visitor visit, void *user) {
         }
 }
 
+/* Batches as large as those of drawing, at shapes at which cuDNN takes engines for tensor cores and splits sums: that a
+ * batch has the bytes of its images alone. */
+static void conv2d(case_visitor visit, void *user) {
+    static const struct { int c, o, side, k; bool residual; } shapes[] = {
+        { 192, 192, 16, 3, true }, { 640, 320, 8, 3, false }, { 320, 320, 16, 1, true },
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int t = 0; t < TYPES; t++) {
+            const int n = 4, side = shapes[i].side, k = shapes[i].k;
+            op_case c = case_of(UC_OP_conv2d, types[t], UC_NHWC);
+            c.attrs.conv2d = (uc_conv2d_attrs){ .stride = 1, .pad = k / 2 };
+            c.in[UC_CONV_X] = UC_SHAPE4(n, shapes[i].c, side, side);
+            c.in[UC_CONV_WEIGHT] = UC_SHAPE4(shapes[i].o, shapes[i].c, k, k);
+            c.in[UC_CONV_BIAS] = UC_SHAPE1(shapes[i].o);
+            c.out[0] = UC_SHAPE4(n, shapes[i].o, side, side);
+            if (shapes[i].residual) c.in[UC_CONV_RESIDUAL] = c.out[0];
+            c.weights = 1u << UC_CONV_WEIGHT | 1u << UC_CONV_BIAS;
+            c.batched = 1u << UC_CONV_X | 1u << UC_CONV_RESIDUAL;
+            snprintf(c.name, sizeof c.name, "%s row n%d %d->%d %dx%d k%d%s", uc_dtype_name(types[t]), n, shapes[i].c,
+                     shapes[i].o, side, side, k, shapes[i].residual ? " residual" : "");
+            visit(user, &c);
+        }
+}
+
 static void noise_step(case_visitor visit, void *user) {
     for (int t = 0; t < TYPES; t++)
         for (int k = 0; k < 4; k++) {
             op_case c = case_of(UC_OP_noise_step, types[t], UC_PLAIN);
             const bool guided = k & 1, learned = k & 2;
-            c.attrs.noise_step = (uc_noise_attrs){ (uc_prediction)(k % 3), guided, learned };
+            c.attrs.noise_step = (uc_noise_attrs){ (uc_prediction)(k % 3), guided, learned, false };
             c.in[UC_NOISE_X] = c.in[UC_NOISE_X0] = c.out[0] = c.out[1] = UC_SHAPE4(2, 3, 5, 7 + (k == 3));
             c.in[UC_NOISE_PREDICTION] = UC_SHAPE4(guided ? 4 : 2, learned ? 6 : 3, 5, 7 + (k == 3));
             c.in[UC_NOISE_SEEDS] = UC_SHAPE1(2);
@@ -100,6 +124,7 @@ static void attention(case_visitor visit, void *user) {
 
 void extra_cases(uc_op_kind kind, case_visitor visit, void *user) {
     switch (kind) {
+    case UC_OP_conv2d: conv2d(visit, user); break;
     case UC_OP_group_norm: group_norm(visit, user); break;
     case UC_OP_attention: attention(visit, user); break;
     case UC_OP_noise_step: noise_step(visit, user); break;

@@ -1,4 +1,5 @@
-/* rows.h - cases beyond the common list (tests/ops/cases.h) that make every row of every table of specialisations run. */
+/* rows.h - cases beyond the common list (tests/ops/cases.h): those that make every row of every table of specialisations
+ * run, and for devices alone the ones in which a library might treat a batch otherwise than its images. */
 #ifndef UC_TESTS_SIMT_ROWS_H
 #define UC_TESTS_SIMT_ROWS_H
 

@@ -104,6 +104,34 @@ Test(tasks_generate, seeds_prompts_and_samplers_matter) {
     free(base.rgb);
 }
 
+/* Ratios low enough for the small model's estimates, which are not far out of range. */
+Test(tasks_generate, a_dynamic_threshold_depends_on_its_picture_alone) {
+    unclip_generate_options o = quick();
+    o.prompt_count = 2;
+    o.threshold[UNCLIP_STAGE_DECODER] = 0.75f;
+    o.threshold[UNCLIP_STAGE_SR256] = 0.25f;
+    album together = draw_with(2, UNCLIP_RUN_CHECKED, o);
+    for (size_t i = 0; i < 2; i++) {
+        unclip_generate_options alone = o;
+        alone.prompts = PROMPTS + i;
+        alone.prompt_count = 1;
+        alone.seed = o.seed + i;
+        album one = draw_with(1, UNCLIP_RUN_REPLAY, alone);
+        cr_expect_eq(memcmp(together.rgb + i * one.size, one.rgb, one.size), 0, "picture %zu of a batch", i);
+        alone.threshold[UNCLIP_STAGE_DECODER] = -1;
+        alone.threshold[UNCLIP_STAGE_SR256] = -1;
+        album fixed = draw_with(1, UNCLIP_RUN_REPLAY, alone);
+        memset(alone.threshold, 0, sizeof alone.threshold);
+        album model = draw_with(1, UNCLIP_RUN_REPLAY, alone);
+        cr_expect_neq(memcmp(one.rgb, fixed.rgb, one.size), 0, "picture %zu: the threshold did nothing", i);
+        expect_equal("this model's scheduler has no threshold", &fixed, &model);
+        free(one.rgb);
+        free(fixed.rgb);
+        free(model.rgb);
+    }
+    free(together.rgb);
+}
+
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void expect_refused(unclip_engine *engine, const unclip_generate_options *o, unclip_status status,
@@ -139,6 +167,12 @@ Test(tasks_generate, wrong_options_are_named) {
     o = quick();
     o.stage[UNCLIP_STAGE_PRIOR].eta = 2;
     expect_refused(engine, &o, UNCLIP_ERR_ARGUMENT, "prior: eta is 2, expected 0 to 1");
+    o = quick();
+    o.threshold[UNCLIP_STAGE_DECODER] = 1.5f;
+    expect_refused(engine, &o, UNCLIP_ERR_ARGUMENT, "decoder: threshold is 1.5, expected at most 1");
+    o = quick();
+    o.threshold[UNCLIP_STAGE_PRIOR] = 0.5f;
+    expect_refused(engine, &o, UNCLIP_ERR_ARGUMENT, "prior: threshold is 0.5, expected none: it is for pictures");
     const char *bad = "ab\xFF";
     o = quick();
     o.prompts = &bad;

@@ -312,6 +312,7 @@ Test(config, schedulers_have_the_defaults_of_their_class) {
     cr_expect(scheduler.steps_offset == 1 && scheduler.spacing == UC_SPACING_TRAILING &&
               scheduler.rescale_betas_zero_snr);
     cr_expect(fabs(scheduler.beta_end - 0.012) < 1e-12);
+    cr_expect(!(scheduler.threshold > 0) && isinf(scheduler.threshold_max));
     read_text_as(SCHEDULER, "{\"_class_name\":\"DPMSolverMultistepScheduler\",\"lambda_min_clipped\":-Infinity,"
                             "\"variance_type\":\"learned_range\",\"beta_schedule\":\"squaredcos_cap_v2\","
                             "\"note\":null,\"euler_at_final\":true}");
@@ -323,12 +324,31 @@ Test(config, schedulers_have_the_defaults_of_their_class) {
     uc_warnings_free(&warnings);
 }
 
+Test(config, dynamic_thresholding) {
+    read_text_as(SCHEDULER, "{\"_class_name\":\"DDPMScheduler\",\"thresholding\":true}");
+    cr_expect_float_eq(scheduler.threshold, 0.995f, 0);
+    cr_expect_float_eq(scheduler.threshold_max, 1, 0, "diffusers' default");
+    read_text_as(SCHEDULER, "{\"_class_name\":\"DPMSolverMultistepScheduler\",\"thresholding\":true,"
+                            "\"dynamic_thresholding_ratio\":0.95,\"sample_max_value\":1.5}");
+    cr_expect_float_eq(scheduler.threshold, 0.95f, 0);
+    cr_expect_float_eq(scheduler.threshold_max, 1.5f, 0);
+    read_text_as(SCHEDULER, "{\"_class_name\":\"DDIMScheduler\",\"dynamic_thresholding_ratio\":0.95,"
+                            "\"sample_max_value\":1.5}");
+    cr_expect(!(scheduler.threshold > 0) && isinf(scheduler.threshold_max), "not read without thresholding");
+    cr_expect_eq(warnings.count, 0);
+    uc_warnings_free(&warnings);
+}
+
 typedef struct wrong_text {
     const char *json, *message;
 } wrong_text;
 
 static const wrong_text wrong_schedulers[] = {
-    { "{\"_class_name\":\"DDIMScheduler\",\"thresholding\":true}", "thresholding: is true, only false is supported" },
+    { "{\"_class_name\":\"DDIMScheduler\",\"thresholding\":true,\"dynamic_thresholding_ratio\":1.5}",
+      "dynamic_thresholding_ratio: is 1.5, expected a number from 1e-06 to 1" },
+    { "{\"_class_name\":\"DDPMScheduler\",\"thresholding\":true,\"sample_max_value\":0}",
+      "sample_max_value: is 0, expected a number from 1e-06 to 1e+06" },
+    { "{\"_class_name\":\"DDPMScheduler\",\"thresholding\":\"yes\"}", "thresholding: is \"yes\", expected true or false" },
     { "{\"_class_name\":\"DDIMScheduler\",\"trained_betas\":[0.1]}",
       "trained_betas: is [0.1], only null is supported" },
     { "{\"_class_name\":\"DDIMScheduler\",\"variance_type\":\"learned\"}",
