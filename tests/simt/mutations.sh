@@ -50,7 +50,7 @@ compile() {
     objects=$build/tests/simt/CMakeFiles
     g++ -std=c++17 -O0 "${flags[@]}" -x c++ -c "$work/src/kernels/cuda/$unit.cu" -o "$work/unit.o" &&
         g++ "${flags[@]}" -o "$work/$lane" "$work/unit.o" \
-            $(find "$objects/${lane}_kernels.dir" "$objects/${lane}_emulator.dir" "$objects/simt_reference.dir" -name '*.o' ! -name "$unit.cu.o") -lm
+            $(find "$objects/${lane}_kernels.dir" "$objects/${lane}_tests.dir" "$objects/${lane}_emulator.dir" "$objects/simt_reference.dir" -name '*.o' ! -name "$unit.cu.o") -lm
 }
 
 only=("$@")
