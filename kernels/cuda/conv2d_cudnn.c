@@ -4,7 +4,10 @@
  *
  * One graph holds convolution and both sums where cuDNN has an engine for that; otherwise the convolution is alone
  * and the sums follow in kernels of ours. The first engine that the heuristic names for the shape of one image, and
- * that is deterministic and does not round f32 inputs to TF32, is kept and called for each image of a batch. */
+ * that is deterministic and does not round f32 inputs to TF32, is kept for every batch: a batch gets a plan with this
+ * engine and these knobs (tiles, split of the sums), so that each image's sums are taken in the same order. Where the
+ * engine refuses the batch's shape, its images are convolved one by one. That a batch does have the bytes of its images
+ * alone is what the cases of unclip-check-ops with several images compare, on the device. */
 #include <cudnn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,16 +15,28 @@
 #include "libraries.h"
 
 enum { ID_X = 'x', ID_WEIGHT = 'w', ID_BIAS = 'b', ID_RESIDUAL = 'r', ID_OUT = 'y', ID_PRODUCT = 'p', ID_SUM = 's' };
-enum { MOST_PARTS = 48, MOST_CONFIGS = 16 };
+enum { MOST_PARTS = 80, MOST_CONFIGS = 16 };
 
 typedef cudnnBackendDescriptor_t part;
+
+/* An engine and its settings, which can be given to a graph of another shape. */
+typedef struct recipe {
+    int64_t engine; /* its global index */
+    int64_t knobs;
+    cudnnBackendKnobType_t knob[CUDNN_KNOB_TYPE_COUNTS];
+    int64_t value[CUDNN_KNOB_TYPE_COUNTS];
+} recipe;
 
 typedef struct chosen {
     part parts[MOST_PARTS]; /* all that was made, to be destroyed */
     int count;
-    part plan;
+    part plan;              /* NULL where the engine does not take the batch */
     int64_t workspace;
+    int64_t batch;
     bool fused;
+    bool repeatable;        /* for one image: the recipe is known */
+    recipe recipe;
+    struct chosen *next;    /* the same for another batch */
 } chosen;
 
 static unclip_status check(cudnnStatus_t s, const char *what, unclip_error *err) {
@@ -42,9 +57,11 @@ static void destroy_parts(chosen *c) {
 }
 
 void uc_cudnn_forget(void *choice) {
-    chosen *c = choice;
-    if (c) destroy_parts(c);
-    free(c);
+    for (chosen *c = choice, *next; c; c = next) {
+        next = c->next;
+        destroy_parts(c);
+        free(c);
+    }
 }
 
 /* ---- descriptors ------------------------------------------------------------------------------------------------- */
@@ -196,10 +213,56 @@ static bool acceptable(part config, bool f32) {
     return good;
 }
 
+/* What has to be said to get the same engine again. */
+static bool read_recipe(part config, recipe *r) {
+    part engine = NULL, choices[CUDNN_KNOB_TYPE_COUNTS] = { NULL };
+    int64_t got = 0, made = 0;
+    bool good = cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine) == CUDNN_STATUS_SUCCESS;
+    for (; good && made < CUDNN_KNOB_TYPE_COUNTS; made += good)
+        good = cudnnBackendCreateDescriptor(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, &choices[made]) ==
+               CUDNN_STATUS_SUCCESS;
+    good = good && cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &got,
+                                            &engine) == CUDNN_STATUS_SUCCESS;
+    good = good && cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &got,
+                                            &r->engine) == CUDNN_STATUS_SUCCESS;
+    r->knobs = 0;
+    good = good && cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                            CUDNN_KNOB_TYPE_COUNTS, &r->knobs, choices) == CUDNN_STATUS_SUCCESS;
+    good = good && r->knobs <= CUDNN_KNOB_TYPE_COUNTS;
+    for (int64_t i = 0; good && i < r->knobs; i++)
+        good = cudnnBackendGetAttribute(choices[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &got,
+                                        &r->knob[i]) == CUDNN_STATUS_SUCCESS &&
+               cudnnBackendGetAttribute(choices[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &got,
+                                        &r->value[i]) == CUDNN_STATUS_SUCCESS;
+    while (made) (void)cudnnBackendDestroyDescriptor(choices[--made]);
+    if (engine) (void)cudnnBackendDestroyDescriptor(engine);
+    return good;
+}
+
+static bool finish_plan(cudnnHandle_t handle, chosen *c, part config) {
+    part plan = NULL;
+    int64_t got = 0;
+    if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan) != CUDNN_STATUS_SUCCESS)
+        return false;
+    const bool good =
+        DESCRIBE(plan, { CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle },
+                 { CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &config }) ==
+            CUDNN_STATUS_SUCCESS &&
+        cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &got,
+                                 &c->workspace) == CUDNN_STATUS_SUCCESS;
+    if (!good || c->count == MOST_PARTS) {
+        (void)cudnnBackendDestroyDescriptor(plan);
+        return false;
+    }
+    c->parts[c->count++] = plan;
+    c->plan = plan;
+    return true;
+}
+
 /* The first of the heuristic's engines that can be made into a plan. */
 static bool make_plan(cudnnHandle_t handle, chosen *c, part graph, cudnnBackendHeurMode_t mode, bool f32) {
     part heuristic, configs[MOST_CONFIGS];
-    int64_t found = 0, got = 0;
+    int64_t found = 0;
     if (make(c, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &heuristic) != CUDNN_STATUS_SUCCESS) return false;
     if (DESCRIBE(heuristic, { CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph },
                  { CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode }) != CUDNN_STATUS_SUCCESS)
@@ -209,36 +272,50 @@ static bool make_plan(cudnnHandle_t handle, chosen *c, part graph, cudnnBackendH
     if (cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST_CONFIGS,
                                  &found, configs) != CUDNN_STATUS_SUCCESS)
         return false;
-    for (int64_t i = 0; i < found && i < MOST_CONFIGS; i++) {
-        part plan = NULL;
-        if (!acceptable(configs[i], f32)) continue;
-        if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan) != CUDNN_STATUS_SUCCESS)
-            return false;
-        if (DESCRIBE(plan, { CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle },
-                     { CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &configs[i] }) ==
-                CUDNN_STATUS_SUCCESS &&
-            cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &got,
-                                     &c->workspace) == CUDNN_STATUS_SUCCESS) {
-            c->parts[c->count++] = plan;
-            c->plan = plan;
+    for (int64_t i = 0; i < found && i < MOST_CONFIGS; i++)
+        if (acceptable(configs[i], f32) && finish_plan(handle, c, configs[i])) {
+            c->repeatable = read_recipe(configs[i], &c->recipe);
             return true;
         }
-        (void)cudnnBackendDestroyDescriptor(plan);
-    }
     return false;
 }
 
-static bool try_graph(cudnnHandle_t handle, chosen *c, const uc_launch *key, bool fused, cudnnBackendHeurMode_t mode) {
-    part ops[3] = { NULL }, graph;
+/* A plan with an engine and knobs that were chosen for another shape. */
+static bool make_plan_by(cudnnHandle_t handle, chosen *c, part graph, const recipe *r) {
+    part engine, config, choices[CUDNN_KNOB_TYPE_COUNTS];
+    if (make(c, CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine) != CUDNN_STATUS_SUCCESS) return false;
+    if (DESCRIBE(engine, { CUDNN_ATTR_ENGINE_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph },
+                 { CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &r->engine }) != CUDNN_STATUS_SUCCESS)
+        return false;
+    for (int64_t i = 0; i < r->knobs; i++) {
+        if (make(c, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, &choices[i]) != CUDNN_STATUS_SUCCESS) return false;
+        if (DESCRIBE(choices[i], { CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &r->knob[i] },
+                     { CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &r->value[i] }) != CUDNN_STATUS_SUCCESS)
+            return false;
+    }
+    if (make(c, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &config) != CUDNN_STATUS_SUCCESS) return false;
+    const attribute said[] = { { CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &engine },
+                               { CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR, r->knobs,
+                                 choices } };
+    return describe(config, said, r->knobs ? 2 : 1) == CUDNN_STATUS_SUCCESS && finish_plan(handle, c, config);
+}
+
+static bool make_graph(cudnnHandle_t handle, chosen *c, const uc_launch *key, part *graph) {
+    part ops[3] = { NULL };
     int64_t count = 0;
+    if (make_operations(c, key, ops, &count) != CUDNN_STATUS_SUCCESS) return false;
+    if (make(c, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, graph) != CUDNN_STATUS_SUCCESS) return false;
+    return DESCRIBE(*graph, { CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle },
+                    { CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, ops }) ==
+           CUDNN_STATUS_SUCCESS;
+}
+
+static bool try_graph(cudnnHandle_t handle, chosen *c, const uc_launch *key, bool fused, cudnnBackendHeurMode_t mode) {
+    part graph;
     destroy_parts(c);
     c->fused = fused;
-    if (make_operations(c, key, ops, &count) != CUDNN_STATUS_SUCCESS) return false;
-    if (make(c, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, &graph) != CUDNN_STATUS_SUCCESS) return false;
-    if (DESCRIBE(graph, { CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle },
-                 { CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, ops }) != CUDNN_STATUS_SUCCESS)
-        return false;
-    return make_plan(handle, c, graph, mode, key->in[UC_CONV_X].dtype == UC_F32);
+    return make_graph(handle, c, key, &graph) &&
+           make_plan(handle, c, graph, mode, key->in[UC_CONV_X].dtype == UC_F32);
 }
 
 unclip_status uc_cudnn_choose(void *handle, uc_cuda_library_op *op, unclip_error *err) {
@@ -254,9 +331,40 @@ unclip_status uc_cudnn_choose(void *handle, uc_cuda_library_op *op, unclip_error
                        uc_shape_text(op->key.in[UC_CONV_X].shape, x),
                        uc_shape_text(op->key.in[UC_CONV_WEIGHT].shape, w), uc_dtype_name(op->key.in[UC_CONV_X].dtype));
     }
+    c->batch = 1;
     op->choice = c;
     op->scratch = (size_t)c->workspace;
     return UNCLIP_OK;
+}
+
+/* What was made for a batch, or NULL. */
+static chosen *of_batch(const uc_cuda_library_op *op, int64_t batch) {
+    chosen *c = op->choice;
+    while (c && c->batch != batch) c = c->next;
+    return c;
+}
+
+unclip_status uc_cudnn_choose_batch(void *handle, const uc_cuda_library_op *op, int64_t batch, unclip_error *err) {
+    chosen *one = op->choice;
+    if (of_batch(op, batch)) return UNCLIP_OK;
+    chosen *c = calloc(1, sizeof *c);
+    if (!c) return uc_fail_memory(err, sizeof *c, "a convolution");
+    part graph;
+    uc_launch key = op->key;
+    key.in[UC_CONV_X].shape.dim[0] = key.out[0].shape.dim[0] = batch;
+    if (given(&key.in[UC_CONV_RESIDUAL])) key.in[UC_CONV_RESIDUAL].shape.dim[0] = batch;
+    c->batch = batch;
+    c->fused = one->fused;
+    if (!one->repeatable || !make_graph(handle, c, &key, &graph) || !make_plan_by(handle, c, graph, &one->recipe))
+        destroy_parts(c);
+    c->next = one->next;
+    one->next = c;
+    return UNCLIP_OK;
+}
+
+size_t uc_cudnn_scratch(const uc_cuda_library_op *op, int64_t batch) {
+    const chosen *c = of_batch(op, batch);
+    return c && c->plan ? (size_t)c->workspace : op->scratch;
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
@@ -266,8 +374,9 @@ static void *image_at(const uc_view *v, int64_t image) {
     return (char *)v->data + (size_t)(image * count) * uc_dtype_size(v->dtype);
 }
 
-static unclip_status run_image(cudnnHandle_t handle, const chosen *c, const uc_launch *l, int64_t image,
-                               unclip_error *err) {
+/* The plan's batch, from this image on. */
+static unclip_status run_from(cudnnHandle_t handle, const chosen *c, const uc_launch *l, int64_t image,
+                              unclip_error *err) {
     const uc_view *bias = &l->in[UC_CONV_BIAS], *residual = &l->in[UC_CONV_RESIDUAL];
     int64_t ids[5] = { ID_X, ID_WEIGHT, ID_OUT }, count = 3;
     void *pointers[5] = { image_at(&l->in[UC_CONV_X], image), l->in[UC_CONV_WEIGHT].data, image_at(&l->out[0], image) };
@@ -318,8 +427,10 @@ static unclip_status finish(const chosen *c, const uc_launch *l, uc_cuda_stream 
 
 unclip_status uc_cudnn_run(void *handle, const uc_cuda_library_op *op, const uc_launch *l, uc_cuda_stream stream,
                            unclip_error *err) {
-    const chosen *c = op->choice;
+    const int64_t batch = l->out[0].shape.dim[0];
+    const chosen *one = op->choice, *whole = of_batch(op, batch);
+    const chosen *c = whole && whole->plan ? whole : one;
     unclip_status status = check(cudnnSetStream(handle, (cudaStream_t)stream), "choosing the stream", err);
-    for (int64_t n = 0; n < l->out[0].shape.dim[0] && !status; n++) status = run_image(handle, c, l, n, err);
+    for (int64_t n = 0; n < batch && !status; n += c->batch) status = run_from(handle, c, l, n, err);
     return status ? status : finish(c, l, stream, err);
 }

@@ -89,16 +89,21 @@ unclip_status uc_cuda_library_prepare(uc_cuda_libraries *libs, const uc_launch *
     const uc_launch key = key_of(l);
     for (size_t i = 0; i < libs->count && !*op; i++)
         if (same_key(&libs->ops[i]->key, &key)) *op = libs->ops[i];
-    if (*op) return UNCLIP_OK;
-    unclip_status status = open_library(libs, l->kind, err);
-    if (!status) status = add(libs, &key, err);
-    if (!status) *op = libs->ops[libs->count - 1];
+    unclip_status status = *op ? UNCLIP_OK : open_library(libs, l->kind, err);
+    if (!status && !*op) {
+        status = add(libs, &key, err);
+        if (!status) *op = libs->ops[libs->count - 1];
+    }
+    if (!status && l->kind == UC_OP_conv2d)
+        status = uc_cudnn_choose_batch(libs->dnn, *op, l->out[0].shape.dim[0], err);
+    if (status) *op = NULL;
     return status;
 }
 
 size_t uc_cuda_library_scratch(uc_cuda_libraries *libs, const uc_launch *l) {
     const uc_cuda_library_op *op = NULL;
-    return uc_cuda_library_prepare(libs, l, &op, NULL) ? 0 : op->scratch;
+    if (uc_cuda_library_prepare(libs, l, &op, NULL)) return 0;
+    return l->kind == UC_OP_conv2d ? uc_cudnn_scratch(op, l->out[0].shape.dim[0]) : op->scratch;
 }
 
 unclip_status uc_cuda_library_run(uc_cuda_libraries *libs, const uc_cuda_library_op *op, const uc_launch *l,

@@ -41,6 +41,9 @@ void *uc_cudnn_open(unclip_error *err);
 void uc_cudnn_close(void *handle);
 unclip_status uc_cudnn_choose(void *handle, uc_cuda_library_op *op, unclip_error *err);
 void uc_cudnn_forget(void *choice);
+/* After uc_cudnn_choose: the same engine for a batch, if it takes that shape; and the scratch of the batch. */
+unclip_status uc_cudnn_choose_batch(void *handle, const uc_cuda_library_op *op, int64_t batch, unclip_error *err);
+size_t uc_cudnn_scratch(const uc_cuda_library_op *op, int64_t batch);
 unclip_status uc_cudnn_run(void *handle, const uc_cuda_library_op *op, const uc_launch *launch, uc_cuda_stream stream,
                            unclip_error *err);
 
