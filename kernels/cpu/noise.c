@@ -1,6 +1,6 @@
-/* noise.c - see noise.h: the noise of every sampler's step. Each lane of a vector computes a block of Philox4x32-10 of its
- * own (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), and from its four words two Box-Muller
- * pairs. The words, and the uniform numbers made of them, are exactly the definition's. */
+/* noise.c - see noise.h: the noise of every sampler's step. Each lane of a vector computes a block of Philox4x32-10 of
+ * its own (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), and from its four words two
+ * Box-Muller pairs. The words, and the uniform numbers made of them, are exactly the definition's. */
 #include "noise.h"
 
 #define UC_FILE "noise.c"

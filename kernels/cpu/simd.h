@@ -156,8 +156,8 @@ UC_SIMD vf vf_exp(vf x) {
     return (vf)(~zero & ((vi)p + ((vi)t << 23)));
 }
 
-/* ln(x) within 2 ulp for positive normal x: x = 2^e (1 + f) with 1 + f between sqrt(1/2) and sqrt(2), a polynomial in f,
- * and e ln 2 in two parts (Cephes, logf). */
+/* ln(x) within 2 ulp for positive normal x: x = 2^e (1 + f) with 1 + f between sqrt(1/2) and sqrt(2), a polynomial in
+ * f, and e ln 2 in two parts (Cephes, logf). */
 UC_SIMD vf vf_log(vf x) {
     const vi bits = (vi)x;
     vf f = (vf)((bits & 0x007FFFFF) | 0x3F000000); /* 1/2 ... 1 */

@@ -24,7 +24,10 @@ Test(noise, normals_are_the_definitions) {
     static float out[COUNT];
     /* the second one crosses the counter's 32nd bit */
     static const struct { uc_noise_key key; uint64_t block; } cases[] = {
-        { { 7, 1, 3 }, 0 }, { { 0xFEDCBA9876543210u, 3, 0xFFFFFFFFu }, 0xFFFFFFFFu - 20000 }, { { 0, 0, 0 }, 1u << 30 } };
+        { { 7, 1, 3 }, 0 },
+        { { 0xFEDCBA9876543210u, 3, 0xFFFFFFFFu }, 0xFFFFFFFFu - 20000 },
+        { { 0, 0, 0 }, 1u << 30 },
+    };
     for (int isa = UC_ISA_BASE; isa <= (int)uc_cpu_isa(); isa++)
         for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
             uc_cpu_normal_for((uc_isa)isa, out, COUNT, cases[c].key, cases[c].block);

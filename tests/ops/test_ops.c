@@ -8,7 +8,7 @@
 
 #include "driver.h"
 #include "engine/core/philox.h"
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/attention.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/winograd.h"
@@ -110,6 +110,30 @@ static void library_run(const op_way *way, const uc_launch *l, void *prepared) {
               uc_onednn_implementation(((library *)prepared)->shape));
 }
 
+/* ---- attention by products of bf16 ------------------------------------------------------------------------------- */
+
+static void *bf16_prepare(const op_way *way, const uc_launch *l, bool *skipped) {
+    (void)way;
+    *skipped = !uc_attention_is_bf16(l);
+    return NULL;
+}
+
+static size_t bf16_scratch(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way, (void)prepared;
+    return uc_attention_bf16_scratch(l);
+}
+
+static void bf16_run(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)prepared;
+    uc_attention_bf16(l, (uc_bf16_products)way->user);
+}
+
+/* The way that the backend takes. */
+static void chosen_run(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way, (void)prepared;
+    uc_cpu_kernel(l->kind).run(l);
+}
+
 /* ---- the tests --------------------------------------------------------------------------------------------------- */
 
 static void check_all(uc_op_kind kind, const op_way *way) {
@@ -159,6 +183,44 @@ Test(ops, conv2d_by_winograd) {
                                  .user = isa + blocks };
             check_all(UC_OP_conv2d, &way);
         }
+}
+
+Test(ops, attention_by_bf16_products) {
+    for (int with = UC_BF16_VECTORS; with <= (int)uc_cpu_bf16_products(); with++) {
+        const op_way way = { .name = with == UC_BF16_TILES ? "bf16 tiles" : "bf16 vectors",
+                             .scratch = bf16_scratch,
+                             .prepare = bf16_prepare,
+                             .run = bf16_run,
+                             .user = with };
+        check_all(UC_OP_attention, &way);
+    }
+    const op_way chosen = { .name = "the CPU's choice", .scratch = plain_scratch, .run = chosen_run };
+    check_all(UC_OP_attention, &chosen);
+}
+
+/* Keys that are all alike are weighted alike: the values' mean, and a constant stays what it is. */
+Test(ops, attention_keeps_a_constant) {
+    enum { T = 70, S = 333, D = 48, HEADS = 2, WIDTH = HEADS * D };
+    static uint16_t q[T * WIDTH], k[S * WIDTH], v[S * WIDTH], y[T * WIDTH];
+    for (int i = 0; i < T * WIDTH; i++) q[i] = uc_f32_to_bf16((float)(i * 7 % 13 - 6));
+    for (int i = 0; i < S * WIDTH; i++) {
+        k[i] = uc_f32_to_bf16((float)(i * 5 % 17 - 8) * 0.125f);
+        v[i] = uc_f32_to_bf16((float)(i % WIDTH) - 40.5f);
+    }
+    for (int with = UC_BF16_VECTORS; with <= (int)uc_cpu_bf16_products(); with++) {
+        uc_launch l = { .kind = UC_OP_attention, .attrs.attention = { .heads = HEADS, .scale = 0.25f }, .threads = 1 };
+        l.in[UC_ATT_Q] = (uc_view){ .dtype = UC_BF16, .shape = UC_SHAPE3(1, T, WIDTH), .data = q };
+        l.in[UC_ATT_K] = (uc_view){ .dtype = UC_BF16, .shape = UC_SHAPE3(1, S, WIDTH), .data = k };
+        l.in[UC_ATT_V] = (uc_view){ .dtype = UC_BF16, .shape = UC_SHAPE3(1, S, WIDTH), .data = v };
+        l.out[0] = (uc_view){ .dtype = UC_BF16, .shape = UC_SHAPE3(1, T, WIDTH), .data = y };
+        cr_assert_eq(posix_memalign(&l.scratch, 64, uc_attention_bf16_scratch(&l)), 0);
+        memset(y, 0xFF, sizeof y);
+        uc_attention_bf16(&l, (uc_bf16_products)with);
+        for (int i = 0; i < T * WIDTH; i++)
+            cr_assert_eq(y[i], v[i % WIDTH], "way %d, element %d: %g instead of %g", with, i,
+                         (double)uc_bf16_to_f32(y[i]), (double)uc_bf16_to_f32(v[i % WIDTH]));
+        free(l.scratch);
+    }
 }
 
 /* The longest sums of any network here: the error must stay that of a short one. Against sums in double. */
