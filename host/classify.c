@@ -4,20 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../engine/sampling/slerp.h"
 #include "../engine/tasks/embed.h"
 #include "engine.h"
 #include "image/png_read.h"
-
-/* Of vectors of any length; 0 when one of them is all zeros. */
-static double cosine(const float *a, const float *b, size_t dim) {
-    double dot = 0, aa = 0, bb = 0;
-    for (size_t i = 0; i < dim; i++) {
-        dot += (double)a[i] * (double)b[i];
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-    }
-    return aa > 0 && bb > 0 ? dot / sqrt(aa * bb) : 0;
-}
 
 /* softmax(scale * cosine), the largest subtracted first. */
 static void softmax(double scale, unclip_label *labels, size_t count) {
@@ -35,7 +25,7 @@ static unclip_status compare(const uc_session *session, const float *picture, si
     if (text.truncated)
         uc_log(session, UNCLIP_LOG_WARNING, "a label is longer than the model's %zu tokens: its end is not seen",
                text.token_count);
-    if (text.dim == dim) label->cosine = cosine(picture, text.values, dim);
+    if (text.dim == dim) label->cosine = uc_cosine(picture, text.values, dim);
     else
         status = uc_fail(err, UNCLIP_ERR_ARGUMENT, "the text embedding has %zu numbers, the picture's %zu", text.dim,
                          dim);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../engine/models/picture_resize.h"
+#include "../engine/sampling/slerp.h"
 #include "engine.h"
 #include "image/png_read.h"
 
@@ -50,13 +51,7 @@ static unclip_status measure_embedding(unclip_engine *engine, const kept_picture
     unclip_embedding z = { .struct_size = sizeof z };
     unclip_status status = unclip_image_encode_png(&image, &png, &size, err);
     if (!status) status = unclip_embed_image(engine, png, size, &z, err);
-    double dot = 0, aa = 0, bb = 0;
-    for (size_t i = 0; i < pair->dim && !status; i++) {
-        dot += (double)z.values[i] * (double)pair->embedding[i];
-        aa += (double)z.values[i] * (double)z.values[i];
-        bb += (double)pair->embedding[i] * (double)pair->embedding[i];
-    }
-    out->cosine = aa > 0 && bb > 0 ? dot / sqrt(aa * bb) : 0;
+    if (!status) out->cosine = uc_cosine(z.values, pair->embedding, pair->dim);
     unclip_embedding_free(&z);
     free(png);
     return status;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../sampling/noise.h"
+#include "../sampling/slerp.h"
 #include "prior_ar_run.h"
 
 enum { LOSS_DRAWS = 1 << 16 }; /* the loss's noise is none of the sampler's draws */
@@ -108,15 +109,12 @@ static double dot(const float *a, const float *b, int64_t dim) {
     return sum;
 }
 
-static double cosine(const float *a, const float *b, int64_t dim) {
-    const double lengths = sqrt(dot(a, a, dim) * dot(b, b, dim));
-    return lengths > 0 ? dot(a, b, dim) / lengths : 0;
-}
-
 /* Adds one pair; means and deviations are made of the sums at the end. */
 static void add_pair(unclip_prior_statistics *s, const float *drawn, const float *truth, const float *text,
                      int64_t dim) {
-    const double near = cosine(drawn, truth, dim), with_text = dot(drawn, text, dim), true_text = dot(truth, text, dim);
+    const size_t count = (size_t)dim;
+    const double near = uc_cosine(drawn, truth, count);
+    const double with_text = dot(drawn, text, dim), true_text = dot(truth, text, dim);
     double error = 0;
     for (int64_t i = 0; i < dim; i++) {
         const double difference = (double)drawn[i] - (double)truth[i];
@@ -129,10 +127,10 @@ static void add_pair(unclip_prior_statistics *s, const float *drawn, const float
     s->dot_deviation += with_text * with_text;
     s->true_dot += true_text;
     s->true_dot_deviation += true_text * true_text;
-    s->text_cosine += cosine(drawn, text, dim);
-    s->true_text_cosine += cosine(truth, text, dim);
-    s->length += sqrt(dot(drawn, drawn, dim));
-    s->true_length += sqrt(dot(truth, truth, dim));
+    s->text_cosine += uc_cosine(drawn, text, count);
+    s->true_text_cosine += uc_cosine(truth, text, count);
+    s->length += uc_length(drawn, count);
+    s->true_length += uc_length(truth, count);
     s->draws++;
 }
 

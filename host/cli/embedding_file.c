@@ -10,7 +10,7 @@
 #include "pairs.h"
 #include "text.h"
 
-enum { LARGEST_FILE = 64 << 20, LARGEST_PNG = 256 << 20 };
+enum { LARGEST_FILE = 64 << 20 };
 
 static bool is_json(const char *text) { return text[strspn(text, " \t\r\n")] == '{'; }
 
@@ -64,7 +64,7 @@ int cli_embedding_of_picture(unclip_engine *engine, const char *path, float **va
     if (cli_is_pair_file(path)) return load_pair(path, values, dim, err);
     char *png = NULL;
     size_t size = 0;
-    const int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
+    const int code = cli_read_file(path, CLI_LARGEST_PNG, &png, &size, err);
     if (code) return code;
     unclip_embedding embedding = { .struct_size = sizeof embedding };
     unclip_error error = { .status = UNCLIP_OK };

@@ -14,8 +14,6 @@
 #include "signals.h"
 #include "text.h"
 
-enum { LARGEST_PNG = 256 << 20 };
-
 /* What adds up over pictures. */
 typedef struct sums {
     double psnr, psnr_squares, least_psnr, cosine, least_cosine;
@@ -31,24 +29,13 @@ static void add(sums *s, const unclip_reconstruction *r) {
     s->count++;
 }
 
-static unclip_invert_options inversion(const cli_args *args) {
-    const cli_value *flag = args->flag;
-    unclip_invert_options o;
-    unclip_invert_options_init(&o);
-    if (flag[CLI_FLAG_INVERT_STEPS].given) o.steps = (int)flag[CLI_FLAG_INVERT_STEPS].integer;
-    if (flag[CLI_FLAG_INVERT_CFG_SCALE].given) o.guidance = (float)flag[CLI_FLAG_INVERT_CFG_SCALE].real;
-    if (flag[CLI_FLAG_INVERT_REFINEMENTS].given) o.refinements = (int)flag[CLI_FLAG_INVERT_REFINEMENTS].integer;
-    o.on_progress = cli_eval_progress;
-    return o;
-}
-
 static int measure(unclip_engine *engine, const char *path, const unclip_invert_options *invert,
                    const unclip_generate_options *base, unclip_reconstruction *r, cli_error *err) {
     char *png = NULL;
     size_t size = 0;
     if (cli_is_pair_file(path))
         return cli_fail(err, CLI_DATA, "%s: a pair keeps no picture that its reconstruction could be held against", path);
-    const int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
+    const int code = cli_read_file(path, CLI_LARGEST_PNG, &png, &size, err);
     if (code) return code;
     unclip_error error = { .status = UNCLIP_OK };
     const unclip_status status = unclip_eval_reconstruction(engine, (const uint8_t *)png, size, invert, base, r,
@@ -85,7 +72,8 @@ static int print_results(const sums *s, const unclip_invert_options *invert, int
 
 static int measure_all(unclip_engine *engine, const cli_caption_pairs *pairs, const cli_args *args,
                        const unclip_generate_options *base, cli_error *err) {
-    const unclip_invert_options invert = inversion(args);
+    unclip_invert_options invert = cli_inversion(args);
+    invert.on_progress = cli_eval_progress;
     unclip_reconstruction r = { .struct_size = sizeof r };
     json_t *pictures = json_array();
     sums s = { 0 };

@@ -1,4 +1,5 @@
-/* inspect.c - beside the flow: what a model directory holds, or how a picture or a pair was made; and which devices there are. */
+/* inspect.c - beside the flow: what a model directory holds, or how a picture or a pair was made; and which devices
+ * there are. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,28 +9,21 @@
 #include "commands.h"
 #include "model.h"
 #include "pairs.h"
+#include "settings.h"
 #include "text.h"
 
-enum { LARGEST_PNG = 256 << 20 };
-
 /* Prints the library's JSON, or explains why there is none. */
-static int print_json(unclip_status status, char *json, const char *name, const unclip_error *error, cli_error *err) {
-    if (status)
-        return cli_fail(err, cli_exit_code(status), "%s%s%s", name ? name : "", name ? ": " : "", error->message);
+static int print_json(unclip_status status, char *json, const unclip_error *error, cli_error *err) {
+    if (status) return cli_fail_status(err, status, error);
     puts(json);
     unclip_free(json);
     return cli_flush_results(err);
 }
 
 static int inspect_png(const char *path, cli_error *err) {
-    char *png = NULL, *json = NULL;
-    size_t size = 0;
-    int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
-    if (code) return code;
-    unclip_error error = { .status = UNCLIP_OK };
-    unclip_status status = unclip_png_parameters((const uint8_t *)png, size, &json, &error);
-    free(png);
-    return print_json(status, json, path, &error, err);
+    char *json = NULL;
+    const int code = cli_stored_settings(&json, path, err);
+    return code ? code : print_json(UNCLIP_OK, json, NULL, err);
 }
 
 static int inspect_pair(const char *path, cli_error *err) {
@@ -49,7 +43,7 @@ static int inspect_model(const cli_args *args, cli_log *log, cli_error *err) {
     if (code) return code;
     unclip_error error = { .status = UNCLIP_OK };
     unclip_status status = unclip_engine_describe(engine, &json, &error);
-    code = print_json(status, json, NULL, &error, err);
+    code = print_json(status, json, &error, err);
     unclip_engine_close(engine);
     return code;
 }
@@ -77,5 +71,5 @@ int cli_devices(const cli_args *args, cli_log *log, cli_error *err) {
     char *json = NULL;
     unclip_error error = { .status = UNCLIP_OK };
     unclip_status status = unclip_devices(&json, &error);
-    return print_json(status, json, NULL, &error, err);
+    return print_json(status, json, &error, err);
 }

@@ -13,8 +13,6 @@
 #include "text.h"
 #include "unused.h"
 
-enum { LARGEST_PNG = 256 << 20 };
-
 bool cli_is_pair_file(const char *path) {
     static const char ending[] = ".safetensors";
     const size_t length = strlen(path), tail = sizeof ending - 1;
@@ -92,12 +90,7 @@ int cli_pairs_begin(cli_pairs *p, size_t least, size_t most, size_t pictures, cl
 /* ---- pictures -> pairs ------------------------------------------------------------------------------------------- */
 
 static unclip_invert_options inversion(const cli_pairs *p, bool embed_only) {
-    const cli_value *flag = p->drawing.args->flag;
-    unclip_invert_options o;
-    unclip_invert_options_init(&o);
-    if (flag[CLI_FLAG_INVERT_STEPS].given) o.steps = (int)flag[CLI_FLAG_INVERT_STEPS].integer;
-    if (flag[CLI_FLAG_INVERT_CFG_SCALE].given) o.guidance = (float)flag[CLI_FLAG_INVERT_CFG_SCALE].real;
-    if (flag[CLI_FLAG_INVERT_REFINEMENTS].given) o.refinements = (int)flag[CLI_FLAG_INVERT_REFINEMENTS].integer;
+    unclip_invert_options o = cli_inversion(p->drawing.args);
     if (p->prompts.count) o.prompt = p->prompts.items[0];
     o.embed_only = embed_only;
     o.on_progress = p->base.on_progress;
@@ -126,7 +119,7 @@ static int read_pair(cli_pairs *p, const char *path, bool embed_only, unclip_pai
     }
     char *png = NULL;
     size_t size = 0;
-    const int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
+    const int code = cli_read_file(path, CLI_LARGEST_PNG, &png, &size, err);
     if (code) return code;
     unclip_estimate estimate = { .struct_size = sizeof estimate };
     unclip_invert_options o = inversion(p, embed_only);

@@ -8,22 +8,26 @@
 
 #include "text.h"
 
-enum { LARGEST_PNG = 256 << 20 };
-
 /* ---- what a picture says ------------------------------------------------------------------------------------------ */
+
+int cli_stored_settings(char **json, const char *path, cli_error *err) {
+    char *png = NULL;
+    size_t size = 0;
+    *json = NULL;
+    const int code = cli_read_file(path, CLI_LARGEST_PNG, &png, &size, err);
+    if (code) return code;
+    unclip_error error = { .status = UNCLIP_OK };
+    const unclip_status status = unclip_png_parameters((const uint8_t *)png, size, json, &error);
+    free(png);
+    return status ? cli_fail(err, cli_exit_code(status), "%s: %s", path, error.message) : CLI_OK;
+}
 
 int cli_replay_load(cli_replay *replay, const char *path, cli_error *err) {
     *replay = (cli_replay){ 0 };
-    char *png = NULL, *json = NULL;
-    size_t size = 0;
-    int code = cli_read_file(path, LARGEST_PNG, &png, &size, err);
-    if (code) return code;
-    unclip_error error = { .status = UNCLIP_OK };
-    unclip_status status = unclip_png_parameters((const uint8_t *)png, size, &json, &error);
-    if (status) code = cli_fail(err, cli_exit_code(status), "%s: %s", path, error.message);
-    else code = cli_replay_parse(replay, json, path, err);
+    char *json = NULL;
+    int code = cli_stored_settings(&json, path, err);
+    if (!code) code = cli_replay_parse(replay, json, path, err);
     unclip_free(json);
-    free(png);
     return code;
 }
 
@@ -289,4 +293,14 @@ int cli_settings_fill(unclip_generate_options *options, const cli_args *args, co
         options->preview_interval = (int)flag[CLI_FLAG_PREVIEW_INTERVAL].integer;
     }
     return fill_seed(&options->seed, &flag[CLI_FLAG_SEED], replay, err);
+}
+
+unclip_invert_options cli_inversion(const cli_args *args) {
+    const cli_value *flag = args->flag;
+    unclip_invert_options o;
+    unclip_invert_options_init(&o);
+    if (flag[CLI_FLAG_INVERT_STEPS].given) o.steps = (int)flag[CLI_FLAG_INVERT_STEPS].integer;
+    if (flag[CLI_FLAG_INVERT_CFG_SCALE].given) o.guidance = (float)flag[CLI_FLAG_INVERT_CFG_SCALE].real;
+    if (flag[CLI_FLAG_INVERT_REFINEMENTS].given) o.refinements = (int)flag[CLI_FLAG_INVERT_REFINEMENTS].integer;
+    return o;
 }

@@ -23,6 +23,9 @@ typedef struct cli_replay {
     float threshold[UNCLIP_STAGE_COUNT];
 } cli_replay;
 
+/* The JSON that is stored in the PNG file at path (unclip_png_parameters), to be given to unclip_free. */
+int cli_stored_settings(char **json, const char *path, cli_error *err);
+
 /* The settings in the PNG file at path. */
 int cli_replay_load(cli_replay *replay, const char *path, cli_error *err);
 
@@ -36,5 +39,8 @@ enum { CLI_SAMPLING_FAST, CLI_SAMPLING_DEFAULT, CLI_SAMPLING_PAPER };
 /* Fills everything but prompts and callbacks. A flag beats a preset, a preset beats the replay (NULL for none), and what
  * nobody says stays the model's default. */
 int cli_settings_fill(unclip_generate_options *options, const cli_args *args, const cli_replay *replay, cli_error *err);
+
+/* The inversion's options from its flags. */
+unclip_invert_options cli_inversion(const cli_args *args);
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "exit.h"
 
+enum { CLI_LARGEST_PNG = 256 << 20 };
+
 /* Reads a file, or standard input when path is "-", up to limit bytes. *data is zero-terminated beyond *size and is to
  * be freed. A missing file is CLI_NO_INPUT, one that is too large CLI_DATA. */
 int cli_read_file(const char *path, size_t limit, char **data, size_t *size, cli_error *err);

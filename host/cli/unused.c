@@ -41,8 +41,10 @@ int cli_refuse_unused_inversion(const cli_args *args, bool inverts, cli_error *e
 
 void cli_warn_of_unused(const cli_args *args, const char *parameters_json, cli_log *log) {
     static const struct { const char *stage; int ids[MOST_IDS]; } stages[] = {
-        { "sr256", { CLI_FLAG_SR256_STEPS, CLI_FLAG_SR256_SAMPLER, CLI_FLAG_SR256_RESPACING, END } },
-        { "sr1024", { CLI_FLAG_SR1024_STEPS, CLI_FLAG_SR1024_SAMPLER, CLI_FLAG_SR1024_RESPACING, END } },
+        { "sr256", { CLI_FLAG_SR256_STEPS, CLI_FLAG_SR256_SAMPLER, CLI_FLAG_SR256_RESPACING,
+                     CLI_FLAG_SR256_THRESHOLD, END } },
+        { "sr1024", { CLI_FLAG_SR1024_STEPS, CLI_FLAG_SR1024_SAMPLER, CLI_FLAG_SR1024_RESPACING,
+                      CLI_FLAG_SR1024_THRESHOLD, END } },
     };
     json_t *root = json_loads(parameters_json, 0, NULL), *ran = json_object_get(root, "stages"), *stage;
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {

@@ -11,8 +11,6 @@
 #include "signals.h"
 #include "text.h"
 
-enum { LARGEST_PNG = 256 << 20 };
-
 typedef struct job {
     cli_drawing drawing;
     unclip_upscale_options options;
@@ -53,7 +51,7 @@ static int prepare(job *j, const cli_args *args, cli_error *err) {
     if (degrade_seed->typed && o->degrade != UNCLIP_DEGRADE_BSR)
         return cli_fail(err, CLI_USAGE, "--degrade-seed would do nothing: it is for --degrade bsr");
     o->degrade_seed = degrade_seed->given && !degrade_seed->seed_random ? degrade_seed->seed : o->seed;
-    if ((code = cli_read_file(images->items[0], LARGEST_PNG, &j->png, &o->png_size, err)) != 0) return code;
+    if ((code = cli_read_file(images->items[0], CLI_LARGEST_PNG, &j->png, &o->png_size, err)) != 0) return code;
     o->png = (const uint8_t *)j->png;
     return flag[CLI_FLAG_ESTIMATE].on ? CLI_OK : cli_drawing_begin(&j->drawing, o->images, err);
 }

@@ -93,6 +93,119 @@ static unclip_status estimate(unclip_error *err) {
     return status;
 }
 
+/* ---- pictures from pictures: a picture becomes a pair, and that is drawn from ------------------------------------ */
+
+typedef unclip_status (*drawing)(unclip_engine *engine, const unclip_pair *pair, const unclip_generate_options *base,
+                                 unclip_error *err);
+
+static unclip_status invert_and(drawing draw_pair, unclip_estimate *estimate, unclip_error *err) {
+    unclip_engine *engine = NULL;
+    unclip_pair pair = { .struct_size = sizeof pair };
+    unclip_invert_options invert;
+    unclip_generate_options base;
+    unclip_invert_options_init(&invert);
+    unclip_generate_options_init(&base);
+    invert.steps = 2;
+    invert.refinements = 1;
+    base.size = 16;
+    base.stage[UNCLIP_STAGE_DECODER].steps = 1;
+    base.estimate = invert.estimate = estimate;
+    unclip_status status = open_on("cpu", &engine, err);
+    if (!status) status = unclip_invert(engine, file, file_size, &invert, &pair, err);
+    if (!status) status = draw_pair(engine, &pair, &base, err);
+    unclip_pair_free(&pair);
+    unclip_engine_close(engine);
+    return status;
+}
+
+static unclip_status draw_variation(unclip_engine *engine, const unclip_pair *pair,
+                                    const unclip_generate_options *base, unclip_error *err) {
+    unclip_vary_options o;
+    unclip_vary_options_init(&o);
+    return unclip_vary(engine, pair, base, &o, err);
+}
+
+static unclip_status draw_path(unclip_engine *engine, const unclip_pair *pair, const unclip_generate_options *base,
+                               unclip_error *err) {
+    const unclip_pair pairs[] = { *pair, *pair };
+    unclip_interpolate_options o;
+    unclip_interpolate_options_init(&o);
+    o.frames = 2;
+    return unclip_interpolate(engine, pairs, 2, base, &o, err);
+}
+
+static unclip_status draw_text_diff(unclip_engine *engine, const unclip_pair *pair,
+                                    const unclip_generate_options *base, unclip_error *err) {
+    unclip_text_diff_options o;
+    unclip_text_diff_options_init(&o);
+    o.from = "a cube";
+    o.to = "a ring";
+    o.frames = 1;
+    return unclip_text_diff(engine, pair, base, &o, err);
+}
+
+static unclip_status draw_probe(unclip_engine *engine, const unclip_pair *pair, const unclip_generate_options *base,
+                                unclip_error *err) {
+    const int components[] = { 2 };
+    unclip_probe_options o;
+    unclip_probe_options_init(&o);
+    o.components = components;
+    o.component_count = 1;
+    return unclip_probe(engine, pair, base, &o, err);
+}
+
+static unclip_status vary(unclip_error *err) { return invert_and(draw_variation, NULL, err); }
+static unclip_status interpolate(unclip_error *err) { return invert_and(draw_path, NULL, err); }
+static unclip_status text_diff(unclip_error *err) { return invert_and(draw_text_diff, NULL, err); }
+static unclip_status probe(unclip_error *err) { return invert_and(draw_probe, NULL, err); }
+static unclip_status estimate_vary(unclip_error *err) {
+    unclip_estimate e = { .struct_size = sizeof e };
+    return invert_and(draw_variation, &e, err);
+}
+
+static unclip_status upscale(unclip_error *err) {
+    unclip_engine *engine = NULL;
+    unclip_upscale_options o;
+    unclip_upscale_options_init(&o);
+    o.png = file;
+    o.png_size = file_size;
+    o.degrade = UNCLIP_DEGRADE_BSR;
+    o.stage[UNCLIP_STAGE_SR256].steps = 1;
+    unclip_status status = open_on("cpu", &engine, err);
+    if (!status) status = unclip_upscale(engine, &o, err);
+    unclip_engine_close(engine);
+    return status;
+}
+
+static unclip_status classify(unclip_error *err) {
+    unclip_engine *engine = NULL;
+    unclip_label labels[] = { { .text = "a cube" }, { .text = "a ring" } };
+    unclip_status status = open_on("cpu", &engine, err);
+    if (!status) status = unclip_classify_image(engine, file, file_size, labels, 2, NULL, err);
+    unclip_engine_close(engine);
+    return status;
+}
+
+static unclip_status eval_priors(unclip_error *err) {
+    static const char *const prompts[] = { "a red cube" };
+    static const unclip_prior priors[] = { UNCLIP_PRIOR_DIFFUSION, UNCLIP_PRIOR_AUTOREGRESSIVE };
+    float truth[32] = { 1 };
+    unclip_engine *engine = NULL;
+    unclip_prior_statistics statistics;
+    unclip_status status = open_on("cpu", &engine, err);
+    for (int i = 0; i < 2 && !status; i++) {
+        unclip_generate_options o;
+        unclip_generate_options_init(&o);
+        o.prompts = prompts;
+        o.prompt_count = 1;
+        o.prior = priors[i];
+        o.stage[UNCLIP_STAGE_PRIOR].steps = 1;
+        status = unclip_eval_prior(engine, &o, truth, 32, &statistics, err);
+    }
+    unclip_engine_close(engine);
+    return status;
+}
+
 static unclip_status describe(unclip_error *err) {
     unclip_engine *engine = NULL;
     char *json = NULL;
@@ -153,10 +266,20 @@ static void every_allocation(const char *name, scenario run, uint64_t most) {
 
 SCENARIO(open_model, 1000)
 SCENARIO(embed, 500)
-Test(alloc, embed_picture, .timeout = 600) {
-    read_picture();
-    every_allocation("embed_picture", embed_picture, 300);
-}
+#define PICTURE_SCENARIO(name, most)          \
+    Test(alloc, name, .timeout = 600) {       \
+        read_picture();                       \
+        every_allocation(#name, name, most);  \
+    }
+PICTURE_SCENARIO(embed_picture, 300)
+PICTURE_SCENARIO(vary, 60)
+PICTURE_SCENARIO(interpolate, 60)
+PICTURE_SCENARIO(text_diff, 60)
+PICTURE_SCENARIO(probe, 60)
+PICTURE_SCENARIO(estimate_vary, 60)
+PICTURE_SCENARIO(upscale, 60)
+PICTURE_SCENARIO(classify, 60)
+SCENARIO(eval_priors, 60)
 SCENARIO(draw_one, 150)
 SCENARIO(draw_two, 60)
 SCENARIO(draw_on_a_device, 150)
