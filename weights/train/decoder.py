@@ -9,7 +9,9 @@ Leaves: GLIDE's own text transformer (CLIP's text states are projected instead, 
 Differs: the network predicts the clean picture, not the noise: a small network then draws right layouts and colours
 sooner, and the first sampling step starts from a picture instead of from amplified rounding. The squared error is
 weighted by the signal-to-noise ratio, clipped on both sides (min-SNR 5). The first part of the budget runs at 32
-pixels; at 64 the same noise hides less, so that layouts are learned again from more of the high noise.
+pixels; at 64 the same noise hides less, so that layouts are learned again from more of the high noise; in the last part
+most timesteps are in the middle, where outlines are decided (a cube that is round there stays round). There the
+picture should also look the same to the frozen image encoder: the squared error hardly sees the corner of a cube.
 
 With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
 trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again.
@@ -20,7 +22,7 @@ import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from diffusers.pipelines.unclip.text_proj import UnCLIPTextProjModel
 from torch import nn
-from transformers import CLIPTextModelWithProjection
+from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
 from weights.train import channels_last, diffusion, networks, sampling, tokenizer, training
 from weights.train.dataset import Pictures
@@ -29,9 +31,13 @@ from weights.train.optimizer import MuonWithAdam
 BATCH = 32
 LARGEST_WEIGHT = 5.0
 SMALLEST_WEIGHT = 0.3
-HIGH_NOISE_POWER = 2.0     # timesteps at full size, where more noise decides the layout: 1000 * (1 - u ** power)
+HIGH_NOISE_POWER = 2.0     # timesteps for layouts, which more noise decides at full size: 1000 * (1 - u ** power)
+OUTLINES_FROM = 0.6        # share of the budget from which on most timesteps are 1000 * sigmoid(normal + 0.2)
+LAYOUTS_KEPT = 0.2         # share of timesteps that stay as before then
 BOUND_WEIGHT = 0.1         # the paper's 1 with a loss some ten times larger
 OUTSIDE_WEIGHT = 0.02      # keeps v in -1..1: of the thousand steps only the last few feel it, a respaced run all
+LIKENESS_BELOW = 700       # timesteps at which the image encoder compares, in the same last part
+LIKENESS_WEIGHT = 0.3
 DROP_BOTH, DROP_IMAGE, DROP_TEXT = 0.10, 0.10, 0.15
 EMBEDDING_NOISE = 0.15     # in standard deviations, on half of the embeddings: the prior's are not exact either
 SMALL_PICTURE = 32
@@ -94,10 +100,12 @@ class Target:
         if self.kind == "epsilon":
             self.weight = (self.weight / ratio).clamp(max=LARGEST_WEIGHT)
 
-    def timesteps(self, batch, small):
+    def timesteps(self, batch, share, small):
         u = torch.rand(batch)
         if not small:
             u = 1 - u ** HIGH_NOISE_POWER
+            if share > OUTLINES_FROM:
+                u = torch.where(torch.rand(batch) < LAYOUTS_KEPT, u, torch.sigmoid(torch.randn(batch) + 0.2))
         return (u * diffusion.STEPS).long().clamp(max=diffusion.STEPS - 1)
 
     def errors(self, output, clean, noise, noisy, t):
@@ -108,6 +116,24 @@ class Target:
         if self.kind == "epsilon":
             predicted = diffusion.clean_from_noise(noisy, output, self.abar[t]).clamp(-1, 1)
         return error * self.weight[t].to(error.device), predicted
+
+
+class Likeness:
+    """What the frozen image encoder sees differently: the squared difference of all tokens' normalised states."""
+
+    def __init__(self, out, device):
+        encoder = CLIPVisionModelWithProjection.from_pretrained(out / "image_encoder", attn_implementation="eager")
+        networks.FusedQuickGelu.use_in(encoder)
+        self.encoder = encoder.eval().requires_grad_(False).to(device)
+
+    def states(self, pictures):
+        hidden = self.encoder(pictures, output_hidden_states=True).hidden_states[1:]
+        return torch.stack([F.layer_norm(states.float(), states.shape[-1:]) for states in hidden])
+
+    def difference(self, predicted, clean):
+        with torch.no_grad():
+            truth = self.states(clean)
+        return F.mse_loss(self.states(predicted), truth)
 
 
 def main():
@@ -128,12 +154,13 @@ def main():
     abar = diffusion.cosine_abar()
     variance = diffusion.LearnedRange(abar)
     target = Target(args.start_from, abar)
+    likeness = Likeness(args.out, device)
 
     def loss(step, share):
         small = share < args.small_share
         index = pictures.draw(BATCH * 2 if small else BATCH)
         clean = pictures.pixels(index, SMALL_PICTURE if small else networks.PICTURE).to(device)
-        t = target.timesteps(len(index), small)
+        t = target.timesteps(len(index), share, small)
         noise = torch.randn_like(clean)
         noisy = diffusion.add_noise(clean, noise, abar[t]).contiguous(memory_format=torch.channels_last)
         with torch.autocast(args.device, torch.bfloat16):
@@ -148,7 +175,13 @@ def main():
         for low in range(0, diffusion.STEPS, 200):
             band = (t >= low) & (t < low + 200)
             numbers[f"error_{low}"] = distance[band].mean() if band.any() else float("nan")
-        return weighted.mean() + BOUND_WEIGHT * bound + OUTSIDE_WEIGHT * outside, numbers
+        total = weighted.mean() + BOUND_WEIGHT * bound + OUTSIDE_WEIGHT * outside
+        seen = t < LIKENESS_BELOW
+        if not small and share > OUTLINES_FROM and seen.any():
+            with torch.autocast(args.device, torch.bfloat16):
+                numbers["likeness"] = likeness.difference(predicted[seen], clean[seen])
+            total = total + LIKENESS_WEIGHT * seen.float().mean() * numbers["likeness"]
+        return total, numbers
 
     run.train(loss)
     model.decoder.save_pretrained(args.out / "decoder")

@@ -27,11 +27,10 @@ from weights.train.optimizer import MuonWithAdam
 FACTOR = 4
 STORED_CROP = 192
 ABSOLUTE_WEIGHT = 0.1
-EDGE_WEIGHT = 0.1
 SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_res_first", "crop": 96, "batch": 6,
-                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256},
+                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "edge_weight": 0.1},
             1024: {"channels": networks.UPSAMPLER_1024_CHANNELS, "folder": "super_res_1024", "crop": 96, "batch": 6,
-                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024}}
+                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "edge_weight": 0.3}}
 
 
 def write_crops(path, full, count, seed):
@@ -117,7 +116,7 @@ def main():
             predicted = model(pair, t.to(device)).sample.float()
         squared = F.mse_loss(predicted, clean)
         edges = F.l1_loss(edge_strength(predicted), edge_strength(clean))
-        total = squared + ABSOLUTE_WEIGHT * F.l1_loss(predicted, clean) + EDGE_WEIGHT * edges
+        total = squared + ABSOLUTE_WEIGHT * F.l1_loss(predicted, clean) + chosen["edge_weight"] * edges
         return total, {"squared": squared, "edges": edges, "squared_bicubic": F.mse_loss(exact, clean),
                        "squared_degraded": F.mse_loss(given, clean)}
 
