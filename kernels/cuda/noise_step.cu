@@ -144,10 +144,13 @@ template <class T, int V>
 __device__ inline void count_fours(const problem &p, const uc_step &s, long long n, long long begin, long long stride,
                                    const order_statistic wanted[2], int digit, select_counts &counts) {
     const order_statistic both[2] = { wanted[0], wanted[1] }; /* in registers while counting goes on */
+    UC_UNROLL(1)
     for (long long block = begin; 4 * block < p.image; block += stride) {
         four f;
         load_estimate<T, V>(p, s, n, block, &f);
-        for (int k = 0; k < f.count; k++) select_count(counts, both, digit, f.x0[k]);
+        UC_UNROLL(4) /* with a loop of unknown length the numbers would lie in memory */
+        for (int k = 0; k < 4; k++)
+            if (k < f.count) select_count(counts, both, digit, f.x0[k]);
     }
 }
 
@@ -162,7 +165,7 @@ template <class T, int V> __global__ void __launch_bounds__(256) k_noise_step(pr
 
 /* ---- dynamic threshold: a block for each image ------------------------------------------------------------------- */
 
-template <class T, int V> __global__ void __launch_bounds__(SELECT_THREADS) k_noise_step_block(problem p) {
+template <class T, int V> __global__ void __launch_bounds__(SELECT_THREADS, 2) k_noise_step_block(problem p) {
     UC_SHARED(unsigned, counts, [2][SELECT_VALUES]);
     UC_SHARED(order_statistic, wanted, [2]);
     UC_SHARED(unsigned, parts, [32]);
@@ -177,6 +180,7 @@ template <class T, int V> __global__ void __launch_bounds__(SELECT_THREADS) k_no
         select_choose(counts, wanted, digit, parts);
     }
     const float limit = limit_of(s, p.image, wanted);
+    UC_UNROLL(1)
     for (long long block = threadIdx.x; 4 * block < p.image; block += SELECT_THREADS)
         step_four<T, V>(p, s, n, block, limit);
 }

@@ -71,6 +71,7 @@ __device__ inline void select_choose(const select_counts &counts, order_statisti
         unsigned mine = 0;
         for (int i = 0; i < each; i++) mine += count[i];
         const unsigned others = block_sum_before(mine, parts);
+        UC_UNROLL(2)
         for (int k = 0; k < 2; k++) {
             unsigned left = before[k].rank - others; /* of a rank before these, huge */
             if ((!together && k != line) || left >= mine) continue;
