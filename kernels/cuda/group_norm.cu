@@ -11,6 +11,13 @@
  * Numerics: f32, tolerance 1e-5. All sums are of d = (x - K) + add, K being the group's first element: with a mean of 1000
  * and a deviation of 1 x - K is exact, so nothing cancels. onepass takes mean, then squared distances; split merges
  * (count, mean, squares) by Chan's formula in a fixed order, which does not depend on the batch.
+ * A skip connection's concatenation is read here as any picture, not from its two halves: of size S, making it moves 2 S,
+ * this operation 2 S (onepass) or 3 S, and the 1 x 1 shortcut of the same block reads it once more, so that a norm of both
+ * halves spares nothing while the shortcut needs the concatenation. As two convolutions, the second adding the first's
+ * result, the shortcut would not, but writes and reads that result, about S where the channels are halved: of 5 or 6 S
+ * one would be saved, for 16-bit sums rounded once more, filters cut in two, an input more in every backend and groups
+ * that lie across the seam (640 + 320 channels are groups of 30). What would save all 2 S is a skip that is written where
+ * its concatenation will lie, which is a matter of strides in every kernel, not of this one.
  * Variants: `onepass` (a group of one image <= 46 KB), `split` (statistics by chunks of pixels, then normalisation, the
  * merge of the chunks being repeated in every block), each with vectors of the widest V that divides the group;
  * `streaming` for groups wider than 256 vectors. */

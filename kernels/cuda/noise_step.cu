@@ -45,7 +45,8 @@ struct selection {
     float limit; /* s */
 };
 
-/* Elements of an image that one block takes; of four a block of the split form has at least this many a thread. */
+/* Elements of an image that one block takes. Of a larger one: groups of four for each thread that counts, as long as that
+ * makes no more than this many blocks. */
 enum { ONE_BLOCK = 32 * 1024, COUNTED_FOURS = 8, MOST_BLOCKS = 256 };
 
 /* ---- device helpers ---------------------------------------------------------------------------------------------- */
