@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The built program and its priors, from outside: pictures by the autoregressive one, their replay, eval prior and what
 # it refuses. On a tiny model that has both. Usage: prior.sh PROGRAM SOURCE_DIR [PATTERN]: only the checks whose name
-# matches.
+# matches. UNCLIP_TEST_DEVICE=sim:0 in the environment runs them on that device, as in the other scripts beside it.
 set -u
 program=$(realpath "${1:?program}")
 source=$(realpath "${2:?source directory}")
@@ -12,6 +12,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 unset UNCLIP_MODEL
 while read -r name; do unset "$name"; done < <(env | grep -o '^UNCLIP_ARG_[A-Z0-9_]*')
+[ -z "${UNCLIP_TEST_DEVICE-}" ] || export UNCLIP_ARG_DEVICE=$UNCLIP_TEST_DEVICE
 
 passed=0
 failed=0

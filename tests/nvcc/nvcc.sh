@@ -2,6 +2,8 @@
 # The compile lane: every .cu file of kernels/cuda for every architecture that the installed toolkit knows, without a GPU.
 # Fails on a warning, on a spilled register, on a kernel that outgrows its line in budget.txt, and where a kernel does not
 # contain the instructions that its row claims (instructions.txt; in machine code if cuobjdump is there, else in PTX).
+# Toolkits without cuobjdump and nvdisasm get them from Python's packages, no GPU needed: python3 -m pip install
+# --target DIR nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm, then PATH=DIR/nvidia/cu13/bin:$PATH before this script.
 # UNCLIP_NVCC_ARCHITECTURES="90" takes these alone, UNCLIP_NVCC_JOBS compiles as many files at a time.
 # Usage: nvcc.sh SOURCE_DIR BUILD_DIR [--update]    (--update writes budget.txt anew)
 set -u
