@@ -228,8 +228,8 @@ static float soften(float *s, const float *bias, float scale, int64_t wide, int6
     for (int64_t j = 0; j < wide; j += VL) {
         vf v = vf_fma(vf_load(s + j), vf_set(scale), vf_load(bias + j));
         if (seen - j < VL) {
-            const __mmask16 some = seen > j ? (__mmask16)((1u << (seen - j)) - 1u) : 0;
-            v = _mm512_mask_mov_ps(vf_set(-INFINITY), some, v);
+            const unsigned some = seen > j ? (1u << (seen - j)) - 1u : 0;
+            v = _mm512_mask_mov_ps(vf_set(-INFINITY), (__mmask16)some, v);
         }
         peak = vf_max(v, peak);
         vf_store(s + j, v);

@@ -34,7 +34,7 @@ enum {
     AT_ONCE_MOST = 1024, /* and no more tiles than this */
     FEW_OUTPUTS = 128,   /* outputs at a time then, and otherwise */
     MANY_OUTPUTS = 320,
-    BLOCK = 61440, BLOCK_LEAST = 24, BLOCK_MOST = 192 /* tiles x channels of a block otherwise; tiles */
+    BLOCK = 122880, BLOCK_LEAST = 24, BLOCK_MOST = 192 /* tiles x channels of a block otherwise; tiles */
 };
 
 typedef struct winograd {
@@ -195,7 +195,15 @@ WINOGRAD_TILES(1)
 #undef WINOGRAD_TILES
 #undef WINOGRAD_TILE
 
-/* All tiles at hand by one panel of one place; a run of the panel stays in the L1 cache for all of them. */
+/* The part of what follows a run of a panel that is asked for while rows from ... end of `rows` are done with that run:
+ * the first rows would wait for it otherwise. */
+UC_SIMD void UC_ISA(prefetch_part)(const float *next, int64_t floats, int64_t from, int64_t end, int64_t rows) {
+    const int64_t line = 64 / (int64_t)sizeof(float);
+    for (int64_t i = from * floats / rows; i < end * floats / rows; i += line) __builtin_prefetch(next + i, 0, 2);
+}
+
+/* All tiles at hand by one panel of one place; a run of the panel stays in the L1 cache for all of them, and the next
+ * one, or the panel behind this one, comes into the L2 cache meanwhile. */
 static void UC_ISA(product_panel)(const winograd *p, const float *v, const float *panel, float *m, int64_t rows,
                                   int nv) {
     const int64_t width = nv ? nv * VL : VL / 2;
@@ -215,6 +223,7 @@ static void UC_ISA(product_panel)(const winograd *p, const float *v, const float
             case 3: WINOGRAD_CALL(3); break;
             default: WINOGRAD_CALL(1); break;
             }
+            UC_ISA(prefetch_part)(panel + (k + run) * width, run * width, r, r + step, rows);
         }
     }
 #undef WINOGRAD_CALL
