@@ -349,8 +349,9 @@ UNCLIP_API unclip_status unclip_pair_load(unclip_pair *pair, const char *path, u
 
 /* The four functions below draw as unclip_generate does, with `base` for all that they have in common: size, steps and
  * samplers of the stages, seed, batch_size, rng, previews, callbacks. Of the prior nothing is read. `base` needs no
- * prompt; one is the decoder's caption. Where the picture begins at a pair's noise, the decoder takes the steps and the
- * guidance of the pair's inversion unless `base` says otherwise, and DDIM with eta 0 unless said otherwise. All but
+ * prompt; one is the decoder's caption. Where the picture begins at a pair's noise, the decoder takes the steps, the
+ * guidance and the caption of the (first) pair's inversion unless `base` says otherwise ("" is no caption), and DDIM with
+ * eta 0 unless said otherwise. All but
  * unclip_vary give every picture the seed itself, so that frames differ by nothing else. */
 
 typedef struct unclip_vary_options {

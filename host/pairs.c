@@ -186,19 +186,28 @@ static unclip_status check_pair(const unclip_engine *engine, const unclip_pair *
     return UNCLIP_OK;
 }
 
-/* The decoder as the functions of this section want it; settings: of the pair at whose noise it begins, or NULL. */
-static unclip_generate_options with_ddim(const unclip_generate_options *base, float eta, const char *settings) {
-    unclip_generate_options o = *base;
-    unclip_stage_options *decoder = &o.stage[UNCLIP_STAGE_DECODER];
+/* What the functions of this section ask of the decoder. */
+typedef struct decoding {
+    unclip_generate_options options;
+    json_t *settings;    /* of the pair at whose noise it begins; keeps the caption */
+    const char *caption; /* options.prompts when it is the pair's */
+} decoding;
+
+/* settings: of the pair at whose noise the decoder begins, or NULL. d->settings is to be released. */
+static void decode_by_ddim(decoding *d, const unclip_generate_options *base, float eta, const char *settings) {
+    *d = (decoding){ .options = *base };
+    unclip_stage_options *decoder = &d->options.stage[UNCLIP_STAGE_DECODER];
     if (decoder->sampler == UNCLIP_SAMPLER_DEFAULT) decoder->sampler = UNCLIP_SAMPLER_DDIM;
     if (decoder->eta < 0) decoder->eta = eta;
-    json_t *j = settings ? json_loads(settings, 0, NULL) : NULL;
-    const json_t *steps = json_object_get(j, "steps"), *guidance = json_object_get(j, "guidance");
+    d->settings = settings ? json_loads(settings, 0, NULL) : NULL;
+    const json_t *steps = json_object_get(d->settings, "steps"), *guidance = json_object_get(d->settings, "guidance");
     if (!decoder->steps && !decoder->respacing && json_is_integer(steps))
         decoder->steps = (int)json_integer_value(steps);
     if (decoder->guidance < 0 && json_is_number(guidance)) decoder->guidance = (float)json_number_value(guidance);
-    json_decref(j);
-    return o;
+    d->caption = json_string_value(json_object_get(d->settings, "prompt"));
+    if (base->prompt_count || !d->caption) return;
+    d->options.prompts = &d->caption;
+    d->options.prompt_count = 1;
 }
 
 /* Frees task. */
@@ -225,19 +234,23 @@ unclip_status unclip_vary(unclip_engine *engine, const unclip_pair *pair, const 
     if (status) return status;
     const uc_given given = { .images = base->images_per_prompt, .embeddings = pair->embedding, .embedding_rows = 1,
                              .noise = options->from_noise ? NULL : pair->noise, .noise_rows = 1 };
-    const unclip_generate_options o = options->from_noise ? *base : with_ddim(base, 1, pair->settings_json);
-    return draw(engine, &o, &given, json_pack("{s:s, s:b, s:o}", "task", "vary", "from_noise", options->from_noise,
-                                              "pair", settings_of(pair)), err);
+    decoding d = { .options = *base };
+    if (!options->from_noise) decode_by_ddim(&d, base, 1, pair->settings_json);
+    status = draw(engine, &d.options, &given, json_pack("{s:s, s:b, s:o}", "task", "vary", "from_noise",
+                                                        options->from_noise, "pair", settings_of(pair)), err);
+    json_decref(d.settings);
+    return status;
 }
 
-/* Frees path and task. */
-static unclip_status draw_path(unclip_engine *engine, const unclip_generate_options *options, uc_path *path,
-                               const float *noise, json_t *task, unclip_error *err) {
+/* Frees path and task, and the decoding's settings. */
+static unclip_status draw_path(unclip_engine *engine, const decoding *d, uc_path *path, const float *noise, json_t *task,
+                               unclip_error *err) {
     const uc_given given = { .images = path->frames, .embeddings = path->embeddings, .embedding_rows = path->frames,
                              .noise = path->noise ? path->noise : noise, .noise_rows = path->noise ? path->frames : 1,
                              .one_seed = true, .frames = path->facts };
-    const unclip_status status = draw(engine, options, &given, task, err);
+    const unclip_status status = draw(engine, &d->options, &given, task, err);
     uc_path_free(path);
+    json_decref(d->settings);
     return status;
 }
 
@@ -269,8 +282,9 @@ unclip_status unclip_interpolate(unclip_engine *engine, const unclip_pair *pairs
         uc_path_free(&path);
         return status;
     }
-    const unclip_generate_options o = with_ddim(base, 0, options->fixed_noise ? NULL : pairs[0].settings_json);
-    return draw_path(engine, &o, &path, NULL, json_pack("{s:s, s:s, s:o}", "task", "interp", "noise",
+    decoding d;
+    decode_by_ddim(&d, base, 0, options->fixed_noise ? NULL : pairs[0].settings_json);
+    return draw_path(engine, &d, &path, NULL, json_pack("{s:s, s:s, s:o}", "task", "interp", "noise",
                                                         options->fixed_noise ? "fixed" : "slerp", "pairs", made), err);
 }
 
@@ -324,13 +338,14 @@ unclip_status unclip_text_diff(unclip_engine *engine, const unclip_pair *pair, c
         uc_path_free(&path);
         return status;
     }
-    unclip_generate_options o = with_ddim(base, 0, options->from_noise ? NULL : pair->settings_json);
+    decoding d;
+    decode_by_ddim(&d, base, 0, options->from_noise ? NULL : pair->settings_json);
     /* without guidance the noise, which remembers the picture, outweighs the new embedding */
-    o.stage[UNCLIP_STAGE_DECODER].guidance = base->stage[UNCLIP_STAGE_DECODER].guidance;
+    d.options.stage[UNCLIP_STAGE_DECODER].guidance = base->stage[UNCLIP_STAGE_DECODER].guidance;
     json_t *task = json_pack("{s:s, s:s, s:f, s:b, s:o}", "task", "textdiff", "to", options->to, "theta_max",
                              options->theta_max, "from_noise", options->from_noise, "pair", settings_of(pair));
     if (options->from) json_object_set_new(task, "from", json_string(options->from));
-    return draw_path(engine, &o, &path, options->from_noise ? NULL : pair->noise, task, err);
+    return draw_path(engine, &d, &path, options->from_noise ? NULL : pair->noise, task, err);
 }
 
 /* ---- principal components ---------------------------------------------------------------------------------------- */
@@ -384,8 +399,9 @@ static unclip_status draw_components(unclip_engine *engine, const unclip_pair *p
         uc_path_free(&path);
         return status;
     }
-    const unclip_generate_options o = with_ddim(base, 0, NULL);
-    return draw_path(engine, &o, &path, NULL, json_pack("{s:s, s:I, s:o}", "task", "probe", "basis",
+    decoding d;
+    decode_by_ddim(&d, base, 0, NULL);
+    return draw_path(engine, &d, &path, NULL, json_pack("{s:s, s:I, s:o}", "task", "probe", "basis",
                                                         (json_int_t)pca->count, "pair", settings_of(pair)), err);
 }
 
