@@ -30,8 +30,8 @@
  * Rules that hold for every function:
  *   - A status is returned and the message goes into the caller's unclip_error (which may be NULL). Nothing is printed,
  *     nothing exits, nothing global is read or written, no environment variable is consulted.
- *   - Options structs are filled by their init function first, which also stamps struct_size; they only ever grow at
- *     the end, so a program built against an older header keeps working.
+ *   - Options structs are filled by their init function first, which also stamps struct_size; a struct that was not is
+ *     refused. Program and library use the same structs: the library's soname has the minor version until 1.0.
  *   - An engine may be used by one thread at a time; different engines are independent.
  *   - Strings are UTF-8 and zero-terminated unless a length is asked for.
  */
