@@ -149,7 +149,7 @@ static const wrong_key wrong_keys[] = {
     { DECODER, "attention_head_dim", "[32,32,32]", "attention_head_dim: is [32,32,32], expected a list of 4" },
     { DECODER, "attention_head_dim", "null", "attention_head_dim: is null, expected an integer from 1 to 1048576" },
     { DECODER, "attention_head_dim", "48",
-      "attention_head_dim: is 48, which does not divide the 128 channels of the up block" },
+      "attention_head_dim: is 48, which does not divide the 160 channels of the up block" },
     { DECODER, "act_fn", "\"gelu\"", "act_fn: is \"gelu\", expected \"silu\" or \"swish\"" },
     { DECODER, "resnet_time_scale_shift", "\"ada_group\"",
       "resnet_time_scale_shift: is \"ada_group\", expected \"default\" or \"scale_shift\"" },

@@ -36,7 +36,7 @@ Test(model_dir, shipped_model) {
     uc_model_dir *d = open_model(UC_SOURCE_DIR "/weights/solids");
     unclip_error err = { 0 };
     for (int p = 0; p < UC_PART_COUNT; p++)
-        if (p != UC_PART_PRIOR_AR) cr_expect(d->has[p], "%s is not found", uc_part_name((uc_part)p));
+        cr_expect(d->has[p], "%s is not found", uc_part_name((uc_part)p));
     for (int s = 0; s < UNCLIP_STAGE_COUNT; s++) cr_expect_null(uc_model_dir_lacks(d, (unclip_stage)s));
     cr_expect_null(uc_model_dir_lacks_text(d));
     cr_expect_null(uc_model_dir_lacks_image(d));
@@ -49,6 +49,7 @@ Test(model_dir, shipped_model) {
     cr_expect_eq(d->scheduler[UNCLIP_STAGE_DECODER].variance, UC_VARIANCE_LEARNED_RANGE);
     cr_expect(d->defaults[UNCLIP_STAGE_PRIOR].guidance > 1.9f && d->defaults[UNCLIP_STAGE_PRIOR].guidance < 2.1f);
     cr_expect_eq(d->defaults[UNCLIP_STAGE_SR256].sampler, UNCLIP_SAMPLER_UNCLIP);
+    cr_expect_eq(d->defaults[UNCLIP_STAGE_SR1024].sampler, UNCLIP_SAMPLER_DDIM);
     cr_expect_eq(d->warnings.count, 0);
     const uc_param *mean = uc_params_find(d->params[UC_PART_PRIOR], "clip_mean");
     cr_assert_not_null(mean);
@@ -213,7 +214,7 @@ static const wrong_key wrong_fits[] = {
     { "decoder/config.json", "cross_attention_dim", "96",
       ": decoder/config.json: cross_attention_dim is 96, but text_proj/config.json: cross_attention_dim is 128" },
     { "decoder/config.json", "time_embedding_dim", "96",
-      ": decoder/config.json: time_embedding_dim is 96, but text_proj/config.json: time_embed_dim is 64" },
+      ": decoder/config.json: time_embedding_dim is 96, but text_proj/config.json: time_embed_dim is 128" },
     { "decoder/config.json", "in_channels", "4", ": decoder/config.json: in_channels is 4, expected 3" },
     { "decoder/config.json", "out_channels", "4",
       ": decoder/config.json: out_channels is 4, expected 3 or, with a learned variance, 6" },
@@ -398,7 +399,7 @@ Test(model_dir, defaults_and_tables) {
     cr_expect(s[0].steps == 64 && s[0].sampler == UNCLIP_SAMPLER_ANALYTIC && s[0].eta > 0.4f && s[0].guidance > 3.9f);
     cr_expect(s[1].steps == 25 && s[1].sampler == UNCLIP_SAMPLER_DPMPP_2M);
     cr_expect(s[2].steps == 27 && s[2].sampler == UNCLIP_SAMPLER_DDIM);
-    cr_expect(s[3].steps == 15 && s[3].sampler == UNCLIP_SAMPLER_UNCLIP && s[3].eta > 0.9f);
+    cr_expect(s[3].steps == 15 && s[3].sampler == UNCLIP_SAMPLER_DDIM && s[3].eta > 0.9f);
     cr_assert(d->gamma[0] && !d->gamma[1] && d->gamma[2] && !d->gamma[3]);
     cr_expect(d->gamma[0][0] > 0.24f && d->gamma[0][0] < 0.26f && d->gamma[2][0] > 0.74f && d->gamma[0][999] > 0.49f);
     cr_expect_str_eq(d->license, "MIT");

@@ -77,6 +77,7 @@ def assemble(out, model, dtype, fallback, kind):
         if statistics:
             network.clip_mean.data, network.clip_std.data = statistics
         network.save_pretrained(model / name)
+        forget_origin(model / name / "config.json")
     if (out / "prior_ar" / "model.safetensors").exists():
         copy_prior_ar(out / "prior_ar", model / "prior_ar", dtype)
     shutil.copytree(model / "super_res_first", model / "super_res_last", dirs_exist_ok=True)

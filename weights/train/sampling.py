@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, UnCLIPScheduler
 
 from weights.train import diffusion
 
-DEFAULTS = {"prior_steps": 25, "prior_cfg_scale": 2.0, "steps": 25, "cfg_scale": 4.0, "sr256_steps": 2,
+DEFAULTS = {"prior_steps": 25, "prior_cfg_scale": 2.0, "steps": 25, "cfg_scale": 3.0, "sr256_steps": 2,
             "sr1024_steps": 2}
 
 

@@ -14,8 +14,8 @@ from weights.train import captions, score
 
 SAMPLERS = ["unclip", "ddim", "dpm++"]
 STEPS = [5, 10, 15, 25, 50]
-GUIDANCE = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0]
-USUAL_STEPS, USUAL_GUIDANCE = 25, 2.5
+GUIDANCE = [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0]
+USUAL_STEPS, USUAL_GUIDANCE = 25, 3.0
 COLORS = {"unclip": "#c0392b", "ddim": "#2471a3", "dpm++": "#1e8449"}
 WIDTH, HEIGHT, MARGIN = 360, 260, 46
 

@@ -30,7 +30,7 @@ ABSOLUTE_WEIGHT = 0.1
 SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_res_first", "crop": 96, "batch": 6,
                   "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "edge_weight": 0.1},
             1024: {"channels": networks.UPSAMPLER_1024_CHANNELS, "folder": "super_res_1024", "crop": 96, "batch": 6,
-                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "edge_weight": 0.3}}
+                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "edge_weight": 1.0}}
 
 
 def write_crops(path, full, count, seed):
