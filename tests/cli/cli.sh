@@ -294,7 +294,7 @@ vary() {
 }
 check "vary draws variations" vary
 kept_pair() {
-    pair_files && "$program" vary -q "${quick[@]}" pa.safetensors --eta 0 -o kept.png >out 2>err && cmp -s kept.png pa-again.png &&
+    pair_files && "$program" vary -q --size 64 -s 3 pa.safetensors --eta 0 -o kept.png >out 2>err && same_pixels kept.png pa-again.png &&
         "$program" vary -q --size 64 -s 9 pa.safetensors --eta 0 -o kept.png >out 2>err && same_pixels kept.png pa-again.png
 }
 check "a kept pair stands for its picture; without noise the seed does not matter" kept_pair
