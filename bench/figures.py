@@ -139,9 +139,10 @@ def text_diffs(engine, judge, count, rng, work):
                   two_share=0.0)
     color, shape = scenes.LABEL_NAMES.index("color_a"), scenes.LABEL_NAMES.index("shape_a")
     rows = []
-    for name, options in (("own noise, the model's guidance", ("--invert-steps", 50, "--invert-refinements", 0)),
-                          ("own noise, guidance 1", ("--invert-steps", 50, "--invert-refinements", 0,
-                                                     "--cfg-scale", 1)),
+    inverted = ("--invert-steps", 50, "--invert-refinements", 0)
+    for name, options in (("own noise, the model's guidance", inverted),
+                          ("own noise, eta 0.7", (*inverted, "--eta", 0.7)),
+                          ("own noise, guidance 1", (*inverted, "--cfg-scale", 1)),
                           ("fresh noise", ("--from-noise",))):
         blue, same = np.zeros((count, len(THETAS))), np.zeros((count, len(THETAS)))
         for k, (scene, path) in enumerate(red):
