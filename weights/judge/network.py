@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from weights.train.scenes import COLORS, GROUNDS, LABEL_CLASSES, LABEL_NAMES, MATERIALS, RELATIONS, SHAPES, SIZES
+from weights.train.scenes import (COLORS, GROUNDS, LABEL_CLASSES, LABEL_NAMES, LIGHTS, MATERIALS, RELATIONS, SHAPES,
+                                  SIZES)
 
 TRAINED = pathlib.Path(__file__).with_name("judge.safetensors")
 PICTURE = 64
 WIDTHS = (32, 64, 128)
 FEATURES = 384
-WORDS = [SHAPES, COLORS, SIZES, MATERIALS] * 2 + [RELATIONS, GROUNDS]
+WORDS = [SHAPES, COLORS, SIZES, MATERIALS] * 2 + [RELATIONS, GROUNDS, LIGHTS]
 
 
 class Block(nn.Module):
@@ -51,7 +52,7 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def read(self, pictures):
-        """Labels [batch, 10] of pictures of any size (-1 = absent); large ones are averaged down to 64 pixels."""
+        """Labels [batch, 11] of pictures of any size (-1 = absent); large ones are averaged down to 64 pixels."""
         if pictures.shape[-1] != PICTURE:
             pictures = F.interpolate(pictures, size=(PICTURE, PICTURE), mode="area")
         labels = torch.stack([scores.argmax(1) for scores in self(pictures)], dim=1)

@@ -1,12 +1,16 @@
 """Trains the judge on rendered pictures.
 
-    python -m weights.judge.train --out DIR
+    python -m weights.judge.train --out DIR [--begin-with JUDGE]
 
 The pictures are lightly blurred, noised and shifted in brightness, so that the judge reads shapes and colours and not
 the renderer's last bit. Scored on held-out combinations; it must be right on 98 % of them in every attribute.
 """
+import pathlib
+
 import torch
 import torch.nn.functional as F
+
+from safetensors.torch import load_file
 
 from weights.judge import network as judging
 from weights.judge.network import Judge, compare
@@ -37,12 +41,18 @@ def evaluate(judge, test, device):
 
 
 def main():
-    args = training.arguments(__doc__, budget=8).parse_args()
+    parser = training.arguments(__doc__, budget=8)
+    parser.add_argument("--begin-with", type=pathlib.Path, help="trained judge; attributes that it lacks begin anew")
+    parser.add_argument("--rate", type=float, default=RATE)
+    args = parser.parse_args()
     device = training.prepare(args)
     pictures = Pictures(args.out / "data", "train*", args.seed)
     test = Pictures(args.out / "data", "test")
-    judge = Judge().to(device, memory_format=torch.channels_last)
-    run = training.Run("judge", args, judge, MuonWithAdam(judge, RATE, decay=0.05), average_decay=0.995)
+    judge = Judge()
+    if args.begin_with:
+        judge.load_state_dict(load_file(args.begin_with), strict=False)
+    judge.to(device, memory_format=torch.channels_last)
+    run = training.Run("judge", args, judge, MuonWithAdam(judge, args.rate, decay=0.05), average_decay=0.995)
 
     def loss(step, share):
         index = pictures.draw(BATCH)

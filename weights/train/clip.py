@@ -8,10 +8,15 @@ Leaves: SAM, the width (embedding 128, not 1024), web data. Adds, because a hund
 encoder little by contrast alone: linear heads on both embeddings that name the scene's attributes, thrown away
 afterwards.
 
-With --start-from both encoders begin with that model's weights. Prior and decoder must be trained on the new embeddings
-and text states afterwards.
+With --start-from both encoders begin with that model's weights and keep its tokenizer. Prior and decoder must be
+trained on the new embeddings and text states afterwards. With --keep-image as well, the image encoder, and with it the
+space of embeddings, stays as it is (as in LiT), and the text encoder learns new words without moving what it says of
+captions that have none: that is how the world got its lights. Prior and decoder then go on with few steps.
 """
+import copy
+import json
 import math
+import shutil
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +32,7 @@ RATE = 1.5e-3
 DECAY = 0.05
 CONTRAST_WEIGHT, IMAGE_HEADS_WEIGHT, TEXT_HEADS_WEIGHT = 1.0, 1.0, 0.15
 LARGEST_SCALE = math.log(60)
+KEPT_WEIGHT = 2.0          # of how far captions without new words move, with --keep-image
 
 
 class Clip(nn.Module):
@@ -41,6 +47,8 @@ class Clip(nn.Module):
     def start_from(self, folder):
         self.text.load_state_dict(type(self.text).from_pretrained(folder / "text_encoder").state_dict())
         self.image.load_state_dict(type(self.image).from_pretrained(folder / "image_encoder").state_dict())
+        settings = json.loads((folder / "unclip.json").read_text())
+        self.log_scale.data.fill_(math.log(settings.get("logit_scale", 10.0)))
 
     def similarity(self, images, texts):
         scale = self.log_scale.clamp(max=LARGEST_SCALE).exp()
@@ -51,6 +59,27 @@ def heads_loss(heads, embeddings, labels):
     """Absent things (-1) are the last class."""
     return sum(F.cross_entropy(head(embeddings), labels[:, k] % classes)
                for k, (head, classes) in enumerate(zip(heads, LABEL_CLASSES)))
+
+
+class Kept:
+    """What --keep-image holds on to: the image encoder, its embeddings of all pictures, the text encoder as it was."""
+
+    def __init__(self, clip, pictures, args, device):
+        clip.image.requires_grad_(False)
+        self.text = copy.deepcopy(clip.text).eval().requires_grad_(False)
+        if not (args.out / "embeddings.pt").exists():
+            save_embeddings(clip, pictures, args.out, device)
+        self.embeddings = torch.load(args.out / "embeddings.pt", map_location=device)
+
+    def distance(self, encoder, ids, mask):
+        """How far the text encoder has moved on these captions, in units of the old states' variance."""
+        with torch.no_grad():
+            old = self.text(ids)
+        new = encoder(ids)
+        seen = mask.bool()
+        states, embeds = old.last_hidden_state[seen].float(), old.text_embeds.float()
+        return (F.mse_loss(new.last_hidden_state[seen].float(), states) / states.var()
+                + F.mse_loss(new.text_embeds.float(), embeds) / embeds.var())
 
 
 @torch.no_grad()
@@ -74,9 +103,17 @@ def evaluate(clip, words, pictures, device, count=1500):
 
 
 def main():
-    args = training.arguments(__doc__, budget=15).parse_args()
+    parser = training.arguments(__doc__, budget=15)
+    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--keep-image", action="store_true", help="with --start-from: train the text encoder alone")
+    args = parser.parse_args()
+    if args.keep_image and not args.start_from:
+        parser.error("--keep-image needs --start-from")
     device = training.prepare(args)
-    tokenizer.write(args.out / "tokenizer")
+    if args.start_from:
+        shutil.copytree(args.start_from / "tokenizer", args.out / "tokenizer", dirs_exist_ok=True)
+    else:
+        tokenizer.write(args.out / "tokenizer")
     words = tokenizer.WordTokenizer(args.out / "tokenizer")
     pictures = Pictures(args.out / "data", "train*", args.seed)
     test = Pictures(args.out / "data", "test")
@@ -86,7 +123,8 @@ def main():
     for encoder in (clip.text, clip.image):
         networks.FusedQuickGelu.use_in(encoder)
     clip.to(device)
-    optimizer = MuonWithAdam(clip, RATE, DECAY, betas=(0.9, 0.98))
+    kept = Kept(clip, pictures, args, device) if args.keep_image else None
+    optimizer = MuonWithAdam(clip, args.rate, DECAY, betas=(0.9, 0.98))
     run = training.Run("clip", args, clip, optimizer, average_decay=0.998)
 
     def loss(step, share):
@@ -94,7 +132,10 @@ def main():
         ids, _ = words(pictures.free_captions(index))
         labels = pictures.labels[index].to(device)
         with torch.autocast(args.device, torch.bfloat16):
-            images = clip.image(pictures.pixels(index).to(device)).image_embeds.float()
+            if kept:
+                images = kept.embeddings[index]
+            else:
+                images = clip.image(pictures.pixels(index).to(device)).image_embeds.float()
             texts = clip.text(ids.to(device)).text_embeds.float()
         similarity = clip.similarity(images, texts)
         truth = torch.arange(BATCH, device=device)
@@ -102,13 +143,20 @@ def main():
         image_heads = heads_loss(clip.image_heads, images, labels)
         text_heads = heads_loss(clip.text_heads, texts, labels)
         total = CONTRAST_WEIGHT * contrast + IMAGE_HEADS_WEIGHT * image_heads + TEXT_HEADS_WEIGHT * text_heads
-        return total, {"contrast": contrast, "image_heads": image_heads, "text_heads": text_heads}
+        numbers = {"contrast": contrast, "image_heads": image_heads, "text_heads": text_heads}
+        if kept:
+            ids, mask = words(pictures.free_captions(index, with_light=False))
+            with torch.autocast(args.device, torch.bfloat16):
+                numbers["moved"] = kept.distance(clip.text, ids.to(device), mask.to(device))
+            total = total + KEPT_WEIGHT * numbers["moved"]
+        return total, numbers
 
     run.train(loss, lambda: evaluate(clip, words, test, device), evaluate_seconds=120)
     run.log({f"average_{name}": value for name, value in evaluate(clip, words, test, device).items()})
     clip.text.save_pretrained(args.out / "text_encoder")
     clip.image.save_pretrained(args.out / "image_encoder")
-    save_embeddings(clip, pictures, args.out, device)
+    if not kept:
+        save_embeddings(clip, pictures, args.out, device)
 
 
 @torch.no_grad()

@@ -2,8 +2,8 @@
 
     python -m weights.train.dataset --out DIR [--parts 2] [--pictures 50000]
 
-writes DIR/data/{train0,train1,...,test}.{images,labels}.npy. The test part shows held-out combinations only. A part
-that exists is left alone, so the command can be repeated.
+writes DIR/data/{train0,train1,...,test}.{images,labels}.npy. The test part shows held-out combinations only. About two
+thirds of the pictures are in daylight. A part that exists is left alone, so the command can be repeated.
 """
 import argparse
 import multiprocessing
@@ -19,18 +19,19 @@ from weights.train.networks import PICTURE
 TEST_SEED = 900
 
 
-def write_part(path, count, seed, held):
+def write_part(path, count, seed, held, daylight_share=scenes.DAYLIGHT_SHARE):
     """Renders `count` pictures; the images file appears under its name only when it is complete."""
     from weights.train.renderer import render
     images_path, labels_path = pathlib.Path(f"{path}.images.npy"), pathlib.Path(f"{path}.labels.npy")
     if images_path.exists():
         return
-    rng = random.Random(seed)
+    rng, lights = random.Random(seed), random.Random(f"light {seed}")
     unfinished = images_path.with_suffix(".unfinished")
     images = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (count, PICTURE, PICTURE, 3))
     labels = np.empty((count, len(scenes.LABEL_NAMES)), np.int8)
     for i in range(count):
         scene = scenes.sample_scene(rng, held=held)
+        scene["light"] = scenes.sample_light(lights, daylight_share)
         images[i] = render(scenes.layout(rng, scene), PICTURE, samples=2)
         labels[i] = scenes.labels(scene)
     images.flush()
@@ -65,8 +66,8 @@ class Pictures:
             pixels = torch.nn.functional.avg_pool2d(pixels, PICTURE // size)
         return pixels.contiguous()
 
-    def free_captions(self, index):
-        return [captions.free_caption(self.words, self.scenes[i]) for i in index]
+    def free_captions(self, index, with_light=True):
+        return [captions.free_caption(self.words, self.scenes[i], with_light) for i in index]
 
     def plain_captions(self, index):
         return [captions.plain_caption(self.scenes[i]) for i in index]

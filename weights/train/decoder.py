@@ -92,7 +92,8 @@ class Conditions:
 class Target:
     """What the network predicts, which timesteps it trains on and how much each counts."""
 
-    def __init__(self, start, abar):
+    def __init__(self, start, abar, layouts_kept=LAYOUTS_KEPT):
+        self.layouts_kept = layouts_kept
         self.kind = sampling.prediction(start) if start else "sample"
         self.abar = abar
         ratio = abar / (1 - abar)
@@ -105,7 +106,7 @@ class Target:
         if not small:
             u = 1 - u ** HIGH_NOISE_POWER
             if share > OUTLINES_FROM:
-                u = torch.where(torch.rand(batch) < LAYOUTS_KEPT, u, torch.sigmoid(torch.randn(batch) + 0.2))
+                u = torch.where(torch.rand(batch) < self.layouts_kept, u, torch.sigmoid(torch.randn(batch) + 0.2))
         return (u * diffusion.STEPS).long().clamp(max=diffusion.STEPS - 1)
 
     def errors(self, output, clean, noise, noisy, t):
@@ -140,6 +141,8 @@ def main():
     parser = training.arguments(__doc__, budget=75)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--small-share", type=float, default=0.5, help="share of the budget at 32 pixels")
+    parser.add_argument("--layouts-kept", type=float, default=LAYOUTS_KEPT,
+                        help="share of timesteps for layouts and lights in the last part of the budget")
     parser.add_argument("--name", default="decoder")
     args = parser.parse_args()
     device = training.prepare(args)
@@ -153,7 +156,7 @@ def main():
     conditions = Conditions(args.out, pictures, device)
     abar = diffusion.cosine_abar()
     variance = diffusion.LearnedRange(abar)
-    target = Target(args.start_from, abar)
+    target = Target(args.start_from, abar, args.layouts_kept)
     likeness = Likeness(args.out, device)
 
     def loss(step, share):

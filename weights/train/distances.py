@@ -8,7 +8,7 @@ import numba
 
 BOUND = 1.5            # radius, in r, of a sphere around any shape, centred CENTRE * r above the ground
 CENTRE = 0.9
-OBJECT, OBJECT_FLOATS = 8, 11     # where the objects start in a layout, and how far they are apart
+OBJECT, OBJECT_FLOATS = 14, 11    # where the objects start in a layout, and how far they are apart
 
 jit = numba.njit(fastmath=True)
 

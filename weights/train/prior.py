@@ -34,10 +34,11 @@ def main():
     model.clip_std.data = embeddings.std(0, keepdim=True)
     model.clip_mean.requires_grad_(False)
     model.clip_std.requires_grad_(False)
-    normalised = (embeddings - model.clip_mean) / model.clip_std
     model.to(device)
     optimizer = MuonWithAdam(model, RATE, decay=0.01)
     run = training.Run("prior", args, model, optimizer, average_decay=0.998)
+    # After a resumed run has restored its mean and spread: the embeddings may have others by now.
+    normalised = (embeddings.to(device) - model.clip_mean) / model.clip_std
     abar = diffusion.cosine_abar()
 
     def loss(step, share):
@@ -46,7 +47,7 @@ def main():
         texts = ["" if drop else text for text, drop in zip(pictures.free_captions(index), dropped)]
         # The prior's learned query sits at a fixed position, so the context is always full length.
         ids, mask = words(texts, tokenizer.CONTEXT)
-        clean = normalised[index].to(device)
+        clean = normalised[index]
         t = torch.randint(0, diffusion.STEPS, (BATCH,))
         noisy = diffusion.add_noise(clean, torch.randn_like(clean), abar[t])
         with torch.autocast(args.device, torch.bfloat16):

@@ -1,23 +1,57 @@
 """Trains everything, in order, and puts the model together.
 
     python -m weights.train.retrain --out DIR --model MODEL [--budget 240] [--device cpu] [--engine unclip-cuda]
+                                    [--pictures 100000] [--crops 5000]
 
-`--budget` is the minutes of training in all; SHARES says how they are spent. Every step can be interrupted: run the
-same command again and it goes on. Log lines are in DIR/logs/*.jsonl.
+`--budget` is the minutes of training in all; SHARES says how they are spent, and rendering comes on top. Every step can
+be interrupted (the step that runs saves itself first): run the same command again and it goes on. Log lines are in
+DIR/logs/*.jsonl, steps that are done in DIR/logs/retrain.jsonl.
 """
 import argparse
+import json
 import pathlib
+import signal
 import subprocess
 import sys
 
 SHARES = [("weights.train.clip", 0.12), ("weights.judge.train", 0.05), ("weights.train.decoder", 0.47),
           ("weights.train.prior", 0.06), ("weights.train.prior_ar", 0.05), ("weights.train.upsampler 256", 0.13),
           ("weights.train.upsampler 1024", 0.12)]
+PARTS = 2
 
 
 def run(command, *arguments):
+    """A stopped run passes the signal on and waits, so that the step can save itself."""
     module, *rest = command.split()
-    subprocess.run([sys.executable, "-m", module, *rest, *map(str, arguments)], check=True)
+    process = subprocess.Popen([sys.executable, "-m", module, *rest, *map(str, arguments)])
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        code = process.wait()
+    if code:
+        sys.exit(f"{command} ended with status {code}; the same command goes on from there")
+
+
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+
+
+class Done:
+    """The steps that are done, and with how many minutes."""
+
+    def __init__(self, path):
+        self.path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.minutes = {line["step"]: line["minutes"] for line in map(json.loads, lines)}
+
+    def has(self, command, minutes):
+        return self.minutes.get(command, -1) >= minutes
+
+    def add(self, command, minutes):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "a") as log:
+            log.write(json.dumps({"step": command, "minutes": minutes}) + "\n")
 
 
 def main():
@@ -28,17 +62,28 @@ def main():
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pictures", type=int, default=100000, help="64-pixel pictures to render for training")
+    parser.add_argument("--crops", type=int, default=5000, help="crops to render for each upsampler")
     parser.add_argument("--engine", type=pathlib.Path, help="unclip-cuda, to score the model with")
+    parser.add_argument("--count", type=int, default=500, help="captions to score it with")
     parser.add_argument("--start-from", type=pathlib.Path, help="model directory to go on from")
     args = parser.parse_args()
-    run("weights.train.dataset", "--out", args.out, "--processes", args.threads)
+    signal.signal(signal.SIGTERM, interrupt)
+    run("weights.train.dataset", "--out", args.out, "--processes", args.threads, "--parts", PARTS,
+        "--pictures", args.pictures // PARTS)
     start = ["--start-from", args.start_from] if args.start_from else []
+    done = Done(args.out / "logs" / "retrain.jsonl")
     for command, share in SHARES:
-        run(command, "--out", args.out, "--budget", share * args.budget, "--device", args.device,
-            "--threads", args.threads, "--seed", args.seed, *start)
+        minutes = share * args.budget
+        if done.has(command, minutes):
+            continue
+        more = ["--crops", args.crops] if "upsampler" in command else []
+        run(command, "--out", args.out, "--budget", minutes, "--device", args.device,
+            "--threads", args.threads, "--seed", args.seed, *start, *more)
+        done.add(command, minutes)
     run("weights.train.assemble", "--out", args.out, "--model", args.model, *start)
     if args.engine:
-        run("weights.train.score", "--engine", args.engine, "--model", args.model,
+        run("weights.train.score", "--engine", args.engine, "--model", args.model, "--count", args.count,
             "--judge", args.out / "judge.safetensors")
 
 

@@ -1,6 +1,6 @@
-"""What can be seen: objects, grounds and relations, and how a described scene is laid out in space.
+"""What can be seen: objects, grounds, relations and lights, and how a described scene is laid out in space.
 
-A *scene* is a dictionary of words: {"objects": [...], "relation": ..., "ground": ...}.
+A *scene* is a dictionary of words: {"objects": [...], "relation": ..., "ground": ..., "light": ...}.
 A *layout* is the scene as the renderer wants it: one flat array of LAYOUT_SIZE floats, so that the same scene can be
 rendered again at any size and in any crop.
 """
@@ -15,27 +15,33 @@ SIZES = ["small", "large"]
 MATERIALS = ["matte", "shiny"]
 RELATIONS = ["left", "top", "front"]      # A left of B, A on top of B, A in front of B
 GROUNDS = ["white floor", "grey floor", "wooden table", "chessboard", "grass"]
+LIGHTS = ["daylight", "sunset", "moonlight", "underwater"]
 
 # Surface colours in linear RGB, in the order of COLORS.
 LINEAR_RGB = np.array([[0.72, 0.020, 0.020], [0.90, 0.22, 0.008], [0.92, 0.66, 0.015], [0.025, 0.36, 0.045],
                        [0.015, 0.085, 0.68], [0.24, 0.025, 0.44], [0.88, 0.88, 0.88], [0.014, 0.014, 0.016]])
+# What each light multiplies linear RGB by: the key light's colour, then the sky's. Mild, so that colours can be told.
+LIGHT_RGB = {"daylight": [1, 1, 1, 1, 1, 1], "sunset": [1.22, 0.68, 0.34, 0.90, 0.66, 0.66],
+             "moonlight": [0.35, 0.46, 0.82, 0.26, 0.36, 0.66], "underwater": [0.48, 0.93, 0.81, 0.39, 0.81, 0.87]}
+DAYLIGHT_SHARE = 0.65
 RADIUS = {"small": 0.40, "large": 0.62}
 # Heights, in radii, of the shapes that may carry another.
 TOP_HEIGHT = {"cube": 1.56, "sphere": 1.84, "cylinder": 1.70, "ring": 1.94}
 
-# Layout: eight floats of the scene, then FLOATS_PER_OBJECT for each of two objects:
-#   camera azimuth, elevation, distance; light azimuth, elevation; ground; number of objects; texture offset
+# Layout: SCENE_FLOATS of the scene, then FLOATS_PER_OBJECT for each of two objects:
+#   camera azimuth, elevation, distance; light azimuth, elevation; ground; number of objects; texture offset;
+#   red, green, blue of the key light, the same of the sky
 #   shape, radius, x, y, z, cos yaw, sin yaw, red, green, blue, shiny
-SCENE_FLOATS = 8
+SCENE_FLOATS = 14
 FLOATS_PER_OBJECT = 11
 LAYOUT_SIZE = SCENE_FLOATS + 2 * FLOATS_PER_OBJECT
 DEGREE = math.pi / 180
 
-# A label is ten small integers: shape, colour, size, material of A and of B, relation, ground; -1 = absent.
+# A label is eleven small integers: shape, colour, size, material of A and of B, relation, ground, light; -1 = absent.
 LABEL_NAMES = ["shape_a", "color_a", "size_a", "material_a", "shape_b", "color_b", "size_b", "material_b",
-               "relation", "ground"]
+               "relation", "ground", "light"]
 # Classes of each label, one more than the words where the thing may be absent.
-LABEL_CLASSES = [7, 9, 3, 3, 7, 9, 3, 3, 4, 5]
+LABEL_CLASSES = [7, 9, 3, 3, 7, 9, 3, 3, 4, 5, 4]
 
 
 def combination(first, second, relation):
@@ -49,11 +55,12 @@ def held_out(first, second, relation):
 
 
 def sample_scene(rng, held=None, two_share=0.62):
-    """held: None = any scene, False = training combinations only, True = held-out ones only (always two objects)."""
+    """held: None = any scene, False = training combinations only, True = held-out ones only (always two objects).
+    The light is daylight; `sample_light` draws another."""
     while True:
         two = held is True or rng.random() < two_share
         first = _sample_object(rng)
-        scene = {"objects": [first], "relation": None, "ground": rng.choice(GROUNDS)}
+        scene = {"objects": [first], "relation": None, "ground": rng.choice(GROUNDS), "light": LIGHTS[0]}
         if not two:
             return scene
         second = _sample_object(rng)
@@ -67,6 +74,11 @@ def sample_scene(rng, held=None, two_share=0.62):
         scene["objects"].append(second)
         scene["relation"] = relation
         return scene
+
+
+def sample_light(rng, daylight_share=DAYLIGHT_SHARE):
+    """To be drawn from a generator of its own, so that scenes are the same with and without."""
+    return LIGHTS[0] if rng.random() < daylight_share else rng.choice(LIGHTS[1:])
 
 
 def _sample_object(rng):
@@ -85,6 +97,7 @@ def layout(rng, scene):
     flat[5] = GROUNDS.index(scene["ground"])
     flat[6] = len(scene["objects"])
     flat[7] = rng.uniform(0, 20)
+    flat[8:14] = LIGHT_RGB[scene["light"]]
     radii = [RADIUS[thing["size"]] * rng.uniform(0.94, 1.06) for thing in scene["objects"]]
     positions = _positions(rng, scene, radii)
     if scene["relation"] == "front":
@@ -137,10 +150,11 @@ def labels(scene):
         else:
             row += [-1] * 4
     relation = RELATIONS.index(scene["relation"]) if scene["relation"] else -1
-    return row + [relation, GROUNDS.index(scene["ground"])]
+    return row + [relation, GROUNDS.index(scene["ground"]), LIGHTS.index(scene["light"])]
 
 
 def scene_from_labels(row):
     things = [{"shape": SHAPES[row[k]], "color": COLORS[row[k + 1]], "size": SIZES[row[k + 2]],
                "material": MATERIALS[row[k + 3]]} for k in (0, 4) if row[k] >= 0]
-    return {"objects": things, "relation": RELATIONS[row[8]] if row[8] >= 0 else None, "ground": GROUNDS[row[9]]}
+    return {"objects": things, "relation": RELATIONS[row[8]] if row[8] >= 0 else None, "ground": GROUNDS[row[9]],
+            "light": LIGHTS[row[10]]}

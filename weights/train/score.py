@@ -1,12 +1,13 @@
 """Lets the engine draw captions and the judge read the pictures.
 
     python -m weights.train.score --engine unclip-cuda --model MODEL [--count 500] [--size 64] [--judge FILE]
-                                  [--detailed] [--one] [--sheet SHEET.png] [-- ENGINE OPTIONS]
+                                  [--detailed | --one | --light] [--sheet SHEET.png] [-- ENGINE OPTIONS]
 
 Captions show held-out combinations, colour, shape and relation in plain words; with --detailed also sizes and the
-ground; with --one, single objects. The seed of the test split is 7, that of the validation split, on which defaults
-are chosen, 8. Prints one JSON object: the share of pictures right in each attribute that the captions name, in all of
-them together, and in all where both shapes are the same (binding, as in the paper's figure 14).
+ground; with --one, single objects; with --light, each in one of the four lights, which is named. The seed of the test
+split is 7, that of the validation split, on which defaults are chosen, 8. Prints one JSON object: the share of pictures
+right in each attribute that the captions name, in shapes, colours and relation together (`all`), and in these where
+both shapes are the same (binding, as in the paper's figure 14); with --light also in these and the light together.
 """
 import argparse
 import json
@@ -26,6 +27,8 @@ from weights.train import captions, scenes
 TEST_SEED, VALIDATION_SEED = 7, 8
 PLAIN = ["shape_a", "color_a", "shape_b", "color_b", "relation"]
 DETAILED = PLAIN + ["size_a", "size_b", "ground"]
+LIT = PLAIN + ["light"]
+LIGHT_SEED = 70            # of a generator of its own: the scenes are those of the plain captions
 
 
 def test_scenes(count, seed, one=False):
@@ -58,6 +61,9 @@ def table(judge, pictures, chosen, names):
     numbers = {name: float(right[:, k].float().mean()) for k, name in enumerate(names)}
     together = right[:, [names.index(name) for name in PLAIN]].all(1)
     numbers["all"] = float(together.float().mean())
+    for light in scenes.LIGHTS if "light" in names else []:
+        some = truth[:, scenes.LABEL_NAMES.index("light")] == scenes.LIGHTS.index(light)
+        numbers[f"all_in_{light}"] = float(right[some].all(1).float().mean())
     same = truth[:, 0] == truth[:, 4]
     if same.any():
         numbers["all_where_shapes_are_equal"] = float(together[same].float().mean())
@@ -84,17 +90,23 @@ def main():
     parser.add_argument("--seed", type=int, default=TEST_SEED)
     parser.add_argument("--one", action="store_true")
     parser.add_argument("--detailed", action="store_true")
+    parser.add_argument("--light", action="store_true")
     parser.add_argument("--sheet", type=pathlib.Path)
     parser.add_argument("options", nargs="*", help="options of the engine, after --")
     args = parser.parse_args()
     chosen = test_scenes(args.count, args.seed, args.one)
-    texts = [captions.detailed_caption(scene) if args.detailed else captions.plain_caption(scene) for scene in chosen]
+    lights = random.Random(LIGHT_SEED)
+    if args.light:
+        chosen = [{**scene, "light": lights.choice(scenes.LIGHTS)} for scene in chosen]
+    texts = [captions.detailed_caption(scene) if args.detailed else captions.plain_caption(scene, args.light)
+             for scene in chosen]
     started = time.monotonic()
     pictures = draw(args.engine, args.model, texts, args.size, args.options)
     seconds = (time.monotonic() - started) / args.count
     if args.sheet:
         sheet(pictures[:100], args.sheet)
-    numbers = table(judging.load(args.judge), pictures, chosen, DETAILED if args.detailed else PLAIN)
+    named = DETAILED if args.detailed else LIT if args.light else PLAIN
+    numbers = table(judging.load(args.judge), pictures, chosen, named)
     numbers = {key: round(value, 4) for key, value in numbers.items()}
     print(json.dumps({"count": args.count, "size": args.size, **numbers, "seconds_a_picture": round(seconds, 3)}))
 
