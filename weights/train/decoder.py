@@ -143,6 +143,7 @@ def main():
     parser.add_argument("--small-share", type=float, default=0.5, help="share of the budget at 32 pixels")
     parser.add_argument("--layouts-kept", type=float, default=LAYOUTS_KEPT,
                         help="share of timesteps for layouts and lights in the last part of the budget")
+    parser.add_argument("--average-decay", type=float, default=0.999)
     parser.add_argument("--name", default="decoder")
     args = parser.parse_args()
     device = training.prepare(args)
@@ -151,7 +152,7 @@ def main():
     if args.device == "cpu":
         channels_last.use_in(model.decoder)
     optimizer = MuonWithAdam(model, args.rate, first_and_last=("conv_in", "conv_out"))
-    run = training.Run(args.name, args, model, optimizer)
+    run = training.Run(args.name, args, model, optimizer, args.average_decay)
     pictures.indices = np.random.RandomState(args.seed + run.step)
     conditions = Conditions(args.out, pictures, device)
     abar = diffusion.cosine_abar()

@@ -29,6 +29,8 @@ def arguments(description, budget):
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--renew-average", action="store_true", help="a resumed run's moving average begins again at "
+                        "its weights: for new data, which the old ones do not know")
     parser.add_argument("--start-from", type=pathlib.Path, help="model directory whose weights a fresh run begins with")
     return parser
 
@@ -74,7 +76,10 @@ class Run:
         saved = torch.load(self.path, map_location=self.args.device)
         self.module.load_state_dict(saved["module"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.average.state = saved["average"]
+        if self.args.renew_average:
+            self.average = Average(self.module, self.average.decay)
+        else:
+            self.average.state = saved["average"]
         self.step, self.seconds = saved["step"], saved["seconds"]
         torch.manual_seed(self.args.seed + self.step)
 
