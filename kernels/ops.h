@@ -187,7 +187,7 @@ typedef struct uc_launch {
     uc_view in[UC_MAX_INPUTS];   /* data NULL = absent */
     uc_view out[UC_MAX_OUTPUTS];
     const uc_step *step;         /* for select_row, noise_step and sample_token */
-    void *scratch;               /* as much as the kernel's scratch function asked for, aligned to 64 */
+    void *scratch;               /* as much as the kernel's scratch function asked for, aligned to 256 */
     int threads;                 /* how many the kernel may use */
 } uc_launch;
 

@@ -1,10 +1,14 @@
 /* sim_ops.c - what the simulated devices (see sim.h) do: copies, and operations on the CPU's kernels or the emulator's.
- * Pointers are checked when work is enqueued and again when it is run. */
+ * Pointers are checked when work is enqueued and again when it is run. Convolution and matmul are given a workspace,
+ * which they spoil as libraries do, and must get addresses as even as the libraries are told. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../kernels/cuda/cuda_ops.h"
 #include "sim_parts.h"
+
+enum { LIBRARY_SCRATCH = 300, LIBRARY_ALIGN = 256 };
 
 /* ---- copies ------------------------------------------------------------------------------------------------------ */
 
@@ -68,9 +72,28 @@ static bool is_emulated(const sim_runtime *s, const uc_launch *l) {
            s->options.emulated(l->kind);
 }
 
+static bool is_library(const uc_launch *l) { return l->kind == UC_OP_conv2d || l->kind == UC_OP_matmul; }
+
 static size_t op_scratch(uc_runtime *rt, const uc_launch *l) {
     const sim_runtime *s = sim_of(rt);
-    return is_emulated(s, l) && s->options.emulated_scratch ? s->options.emulated_scratch(l) : 0;
+    if (is_emulated(s, l)) return s->options.emulated_scratch ? s->options.emulated_scratch(l) : 0;
+    return is_library(l) ? LIBRARY_SCRATCH : 0;
+}
+
+static int check_alignment(sim_runtime *s, const uc_launch *l, const void *at, size_t bytes, const char *what) {
+    if ((uintptr_t)at % bytes == 0) return 0;
+    return sim_misuse(s, UC_CUDA_MisalignedAddress, "%s: %s at %p, which is no multiple of %zu",
+                      uc_op_info_of(l->kind)->name, what, at, bytes);
+}
+
+/* What the libraries were told when they chose. */
+static int check_library(sim_runtime *s, const uc_launch *l) {
+    int failed = check_alignment(s, l, l->scratch, LIBRARY_ALIGN, "the workspace");
+    if (!failed) failed = check_alignment(s, l, l->out[0].data, uc_cuda_image_alignment(&l->out[0]), "the result");
+    for (int k = 0; k < UC_MAX_INPUTS && !failed; k++)
+        if (l->in[k].data)
+            failed = check_alignment(s, l, l->in[k].data, uc_cuda_image_alignment(&l->in[k]), "an operand");
+    return failed;
 }
 
 /* Every operand, in a fixed order; run_op walks through them in the same one. */
@@ -104,6 +127,7 @@ static int op_launch(uc_runtime *rt, const uc_device_op *op, const uc_launch *l,
     sim_work w = { .kind = SIM_OP, .launch = *l };
     if (!uc_op_reads_step(l->kind)) w.launch.step = NULL;
     failed = add_operands(s, &w, &w.launch);
+    if (!failed && is_library(l) && !is_emulated(s, l)) failed = check_library(s, l);
     return failed ? failed : sim_enqueue(s, stream, &w);
 }
 
@@ -133,7 +157,8 @@ static int run_on_cpu(sim_runtime *s, uc_launch *l) {
     const bool filtered = l->kind == UC_OP_conv2d && l->in[UC_CONV_WEIGHT].layout == UC_NHWC;
     if (filtered) filter = plain_filter(&l->in[UC_CONV_WEIGHT]);
     const size_t bytes = kernel.scratch(l);
-    if ((filtered && !filter) || posix_memalign(&scratch, 64, bytes ? bytes : 1)) {
+    if (is_library(l)) memset(l->scratch, 0xFF, LIBRARY_SCRATCH);
+    if ((filtered && !filter) || posix_memalign(&scratch, 256, bytes ? bytes : 1)) {
         free(filter);
         return sim_misuse(s, UC_CUDA_MemoryAllocation, "the simulation is out of memory");
     }

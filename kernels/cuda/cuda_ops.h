@@ -49,6 +49,15 @@ UC_CUDA_OPS(UC_CUDA_DECLARE)
 /* All NULL for an operation that a library computes. */
 uc_cuda_kernel_entry uc_cuda_kernel(uc_op_kind kind);
 
+/* Bytes: what divides the address of each image of a tensor that begins at a multiple of 256, as values of an arena and
+ * weights do. Libraries choose by it, and it must not depend on which image it is. */
+static inline size_t uc_cuda_image_alignment(const uc_view *v) {
+    const int64_t images = v->shape.rank > 1 ? v->shape.dim[0] : 1;
+    const size_t bytes = (size_t)(uc_shape_count(v->shape) / images) * uc_dtype_size(v->dtype);
+    const size_t lowest = bytes & (~bytes + 1);
+    return lowest && lowest < 256 ? lowest : 256;
+}
+
 #ifdef __cplusplus
 }
 #endif

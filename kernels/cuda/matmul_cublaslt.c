@@ -8,13 +8,14 @@
  *
  * One algorithm is chosen for the rows of one image. A batch is one call with that algorithm and as many strided
  * matrices, which all have the one weight; where the algorithm does not take that, or wants more workspace for it,
- * it is called for each image. Either way an image's sums are those that it has alone. */
+ * it is called for each image. Either way an image's sums are those that it has alone. Matrices need not begin at
+ * multiples of 256, as cuBLASLt supposes unless told otherwise: images lie side by side. The workspace must. */
 #include <cublasLt.h>
 #include <stdlib.h>
 
 #include "libraries.h"
 
-enum { MOST_WORKSPACE = 8 << 20 };
+enum { MOST_WORKSPACE = 32 << 20 }; /* what cuBLAS recommends for an H100 */
 
 typedef struct chosen {
     cublasLtMatmulDesc_t desc;
@@ -87,15 +88,31 @@ static unclip_status describe(chosen *c, const uc_launch *key, unclip_error *err
     return status;
 }
 
-static unclip_status pick(cublasLtHandle_t handle, chosen *c, unclip_error *err) {
+/* How far each matrix may be from a multiple of 256: a is the weight, b is x, c and d the result. */
+static unclip_status prefer(cublasLtMatmulPreference_t preference, const uc_launch *key, unclip_error *err) {
+    const uint64_t most = MOST_WORKSPACE;
+    const uint32_t x = (uint32_t)uc_cuda_image_alignment(&key->in[UC_MATMUL_X]);
+    const uint32_t out = (uint32_t)uc_cuda_image_alignment(&key->out[0]);
+    const struct { cublasLtMatmulPreferenceAttributes_t attribute; uint32_t bytes; } least[] = {
+        { CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 256 }, { CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, x },
+        { CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, out }, { CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out },
+    };
+    unclip_status status = check(cublasLtMatmulPreferenceSetAttribute(
+                                     preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most, sizeof most),
+                                 "choosing", err);
+    for (size_t i = 0; i < sizeof least / sizeof *least && !status; i++)
+        status = check(cublasLtMatmulPreferenceSetAttribute(preference, least[i].attribute, &least[i].bytes,
+                                                            sizeof least[i].bytes), "choosing", err);
+    return status;
+}
+
+static unclip_status pick(cublasLtHandle_t handle, chosen *c, const uc_launch *key, unclip_error *err) {
     cublasLtMatmulPreference_t preference = NULL;
-    const size_t most = MOST_WORKSPACE;
     cublasLtMatmulHeuristicResult_t found;
     int count = 0;
     unclip_status status = check(cublasLtMatmulPreferenceCreate(&preference), "choosing", err);
     if (status) return status;
-    status = check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most,
-                                                        sizeof most), "choosing", err);
+    status = prefer(preference, key, err);
     if (!status)
         status = check(cublasLtMatmulAlgoGetHeuristic(handle, c->desc, c->weight, c->x, c->out, c->out, preference, 1,
                                                       &found, &count), "choosing", err);
@@ -112,7 +129,7 @@ unclip_status uc_cublaslt_choose(void *handle, uc_cuda_library_op *op, unclip_er
     if (!c) return uc_fail_memory(err, sizeof *c, "a matmul");
     c->fused_residual = given(&op->key.in[UC_MATMUL_RESIDUAL]) && op->key.attrs.matmul.act == UC_ACT_NONE;
     unclip_status status = describe(c, &op->key, err);
-    if (!status) status = pick(handle, c, err);
+    if (!status) status = pick(handle, c, &op->key, err);
     if (status) {
         uc_cublaslt_forget(c);
         return status;

@@ -13,7 +13,7 @@ static size_t bytes_of(uc_dtype type, uc_shape shape) { return (size_t)uc_shape_
 
 static void *must_have(size_t bytes) {
     void *p = NULL;
-    if (posix_memalign(&p, 64, bytes ? bytes : 1)) abort();
+    if (posix_memalign(&p, 256, bytes ? bytes : 1)) abort();
     return p;
 }
 
