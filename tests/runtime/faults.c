@@ -1,6 +1,7 @@
 /* faults.c - every call of the runtime fails in turn while a backend is opened and one small picture is drawn, with
  * errors of every kind; and pieces of work fail while they are run. Each failure is one message that names device
- * and error, nothing is left allocated, nothing is done wrong on the way out, and the next picture is right. */
+ * and error, nothing is left allocated, nothing is done wrong on the way out, and the next picture is right.
+ * UNCLIP_TEST_FAULT_STRIDE=N takes every Nth of them: under sanitizers each picture takes ten times as long. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,13 +79,20 @@ static bool survive(painting *p, uc_runtime *rt, const uint8_t *want, const char
     return felt;
 }
 
+static uint64_t stride_of_all(void) {
+    const char *wanted = getenv("UNCLIP_TEST_FAULT_STRIDE");
+    const long stride = wanted ? strtol(wanted, NULL, 10) : 1;
+    cr_assert_gt(stride, 0, "UNCLIP_TEST_FAULT_STRIDE is \"%s\"", wanted);
+    return (uint64_t)stride;
+}
+
 static void each_call(int number, uint64_t first, uint64_t stride) {
     painting p;
     uc_sim_counts counts;
     small_painting(&p);
     uint8_t *want = undisturbed(&p, &counts);
     cr_assert_gt(counts.calls, 500);
-    for (uint64_t call = first; call <= counts.calls; call += stride) {
+    for (uint64_t call = first; call <= counts.calls; call += stride * stride_of_all()) {
         char where[160];
         /* the same seed, so that call k is the same call */
         uc_runtime *rt = sim_with((uc_sim_options){ .seed = 1, .fail_call = call, .fail_number = number });
@@ -112,7 +120,7 @@ static void each_work(int number, uint64_t stride) {
     uc_sim_counts counts;
     small_painting(&p);
     uint8_t *want = undisturbed(&p, &counts);
-    for (uint64_t work = 1; work <= counts.work; work += stride) {
+    for (uint64_t work = 1; work <= counts.work; work += stride * stride_of_all()) {
         char where[96];
         uc_runtime *rt = sim_with((uc_sim_options){ .seed = 1, .fail_work = work, .fail_number = number });
         snprintf(where, sizeof where, "work %llu failing with %d", (unsigned long long)work, number);
