@@ -146,6 +146,17 @@ static int host_weight_to_kernel(rig *r) {
                           .out = { { .shape = shape, .data = r->block } } };
     return r->rt->op_launch(r->rt, NULL, &l, r->a);
 }
+/* x, weight, result and workspace of a matmul at these places of the block. */
+static int matmul_at(rig *r, size_t x, size_t workspace) {
+    const uc_launch l = { .kind = UC_OP_matmul,
+                          .in = { [UC_MATMUL_X] = { .shape = UC_SHAPE2(1, 4), .data = r->block + x },
+                                  [UC_MATMUL_WEIGHT] = { .shape = UC_SHAPE2(4, 4), .data = r->block + 64 } },
+                          .out = { { .shape = UC_SHAPE2(1, 4), .data = r->block + 256 } },
+                          .scratch = r->block + workspace };
+    return r->rt->op_launch(r->rt, NULL, &l, r->a);
+}
+static int uneven_workspace(rig *r) { return matmul_at(r, 0, 512 + 128); }
+static int uneven_operand(rig *r) { return matmul_at(r, 8, 512); }
 
 Test(runtime_sim, every_mistake_has_its_error) {
     static const struct { mistake make; int number; const char *text; } mistakes[] = {
@@ -175,6 +186,8 @@ Test(runtime_sim, every_mistake_has_its_error) {
         { outside_event_in_capture, UC_CUDA_StreamCaptureIsolation, "from outside" },
         { replay_after_free, UC_CUDA_IllegalAddress, "used after its release" },
         { host_weight_to_kernel, UC_CUDA_IllegalAddress, "activation: the host's memory" },
+        { uneven_workspace, UC_CUDA_MisalignedAddress, "matmul: the workspace at" },
+        { uneven_operand, UC_CUDA_MisalignedAddress, "matmul: an operand at" },
     };
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++)
         for (uint64_t seed = 0; seed < 12; seed++) {
@@ -205,6 +218,13 @@ static bool all(const char *at, int byte) {
     for (int i = 0; i < BYTES; i++)
         if ((unsigned char)at[i] != (unsigned char)byte) return false;
     return true;
+}
+
+Test(runtime_sim, libraries_take_even_addresses) {
+    rig r = rig_new(0);
+    cr_expect_eq(r.rt->set_bytes(r.rt, r.block, 0, BYTES, r.a), 0);
+    cr_expect_eq(matmul_at(&r, 0, 512), 0, "%s", uc_sim_misuse(r.rt));
+    rig_close(&r);
 }
 
 Test(runtime_sim, memory_is_poisoned_and_copies_are_late) {
