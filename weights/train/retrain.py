@@ -68,7 +68,8 @@ def main():
     parser.add_argument("--count", type=int, default=500, help="captions to score it with")
     parser.add_argument("--start-from", type=pathlib.Path, help="model directory to go on from")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
     run("weights.train.dataset", "--out", args.out, "--processes", args.threads, "--parts", PARTS,
         "--pictures", args.pictures // PARTS)
     start = ["--start-from", args.start_from] if args.start_from else []
