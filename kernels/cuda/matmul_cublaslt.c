@@ -88,21 +88,23 @@ static unclip_status describe(chosen *c, const uc_launch *key, unclip_error *err
     return status;
 }
 
-/* How far each matrix may be from a multiple of 256: a is the weight, b is x, c and d the result. */
+/* How far each matrix may be from a multiple of 256 (a is the weight, b is x, c and d the result), and that parts of a
+ * sum are kept in f32: in the result's type they would be rounded once more. */
 static unclip_status prefer(cublasLtMatmulPreference_t preference, const uc_launch *key, unclip_error *err) {
     const uint64_t most = MOST_WORKSPACE;
     const uint32_t x = (uint32_t)uc_cuda_image_alignment(&key->in[UC_MATMUL_X]);
     const uint32_t out = (uint32_t)uc_cuda_image_alignment(&key->out[0]);
-    const struct { cublasLtMatmulPreferenceAttributes_t attribute; uint32_t bytes; } least[] = {
+    const struct { cublasLtMatmulPreferenceAttributes_t name; uint32_t value; } wanted[] = {
         { CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 256 }, { CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, x },
         { CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, out }, { CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out },
+        { CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE },
     };
     unclip_status status = check(cublasLtMatmulPreferenceSetAttribute(
                                      preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most, sizeof most),
                                  "choosing", err);
-    for (size_t i = 0; i < sizeof least / sizeof *least && !status; i++)
-        status = check(cublasLtMatmulPreferenceSetAttribute(preference, least[i].attribute, &least[i].bytes,
-                                                            sizeof least[i].bytes), "choosing", err);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !status; i++)
+        status = check(cublasLtMatmulPreferenceSetAttribute(preference, wanted[i].name, &wanted[i].value,
+                                                            sizeof wanted[i].value), "choosing", err);
     return status;
 }
 
