@@ -7,7 +7,7 @@
  * Variants: `mma` (attention_mma.cuh): f16 and bf16 with more than 8 queries, heads of a multiple of 8 up to 128, padded to
  * 32, 64, 80, 96 or 128; with 128 queries or more a warp takes two tiles of 16, which halves its reads of shared memory a
  * FLOP. `rows`, below: a block for up to 8 queries of a head, all scores in shared memory: the prior's three queries,
- * and f32 (parity) and heads of any size at any length that 227 KB hold; `row` the same for one query.
+ * and f32 (parity) and heads of any size at any length that 99 KB hold; `row` the same for one query.
  * Cost of rows: reads the head's keys and values once per 8 queries, from L2; 3 x 81 is one block a head and bound by the
  * latency of its four steps. Aim there: 5 us; f32 is for parity and aims at nothing.
  * Numerics of rows: f32, softmax with the maximum known beforehand: tolerance 1e-5. */
@@ -21,7 +21,8 @@ using namespace uc;
 
 typedef attention_problem problem;
 
-enum { THREADS = 256, MOST_SHARED = 227 * 1024 };
+/* As much as the smallest of our devices allows a block (sm_86, sm_89, sm_120): a larger opt-in is an error there. */
+enum { THREADS = 256, MOST_SHARED = 99 * 1024 };
 
 /* ---- rows: device helpers ---------------------------------------------------------------------------------------- */
 

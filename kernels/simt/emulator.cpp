@@ -16,7 +16,7 @@ namespace simt {
 
 enum : size_t {
     STATIC_LIMIT = 48 * 1024,       /* and of both kinds together without opting in */
-    DYNAMIC_LIMIT = 227 * 1024,     /* with opting in, static included */
+    DYNAMIC_LIMIT = 99 * 1024,      /* with opting in, static included: sm_86's, the least of our devices */
     RED_ZONE = 128,
     ARENA = DYNAMIC_LIMIT + STATIC_LIMIT + 64 * RED_ZONE
 };

@@ -205,10 +205,10 @@ SIMT_TEST(emulator_refuses_what_a_device_refuses) {
     names(error_of_launch(), "never_set", "dynamic included");
     UC_LAUNCH(k_too_much_static, dim3(1), dim3(1), 0, nullptr, q);
     names(error_of_launch(), "rest", "48 KB");
-    UC_ALLOW_SHARED(k_unset_shared, 228 * 1024);
-    names(error_of_launch(), "233472 bytes", "232448");
-    UC_ALLOW_SHARED(k_unset_shared, 227 * 1024);
-    UC_LAUNCH(k_unset_shared, dim3(1), dim3(1), 226 * 1024, nullptr, p);
+    UC_ALLOW_SHARED(k_unset_shared, 100 * 1024);
+    names(error_of_launch(), "102400 bytes", "101376");
+    UC_ALLOW_SHARED(k_unset_shared, 99 * 1024);
+    UC_LAUNCH(k_unset_shared, dim3(1), dim3(1), 98 * 1024, nullptr, p);
     expect(!simt_error()[0], "%s", simt_error());
     simt_clear_error();
 }
