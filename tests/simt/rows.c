@@ -23,6 +23,9 @@ static void group_norm(case_visitor visit, void *user) {
         { 1, 2064, 3, 5, 1, FILL_NORMAL, true, true }, { 2, 509, 2, 3, 1, FILL_FAR, true, true },
         { 1, 4104, 2, 3, 1, FILL_NORMAL, true, true }, { 2, 24, 60, 70, 2, FILL_NORMAL, true, true },
         { 1, 320, 64, 64, 32, FILL_NORMAL, true, true }, /* the decoder's first level */
+        { 1, 2560, 8, 8, 32, FILL_NORMAL, true, true },  /* its last one, after a skip connection */
+        { 1, 1, 1024, 1024, 1, FILL_FAR, false, true },  /* as many pixels as there are; and where one is fast, */
+        { 1, 12, 1024, 1024, 2, FILL_NORMAL, true, true }, /* with the second upsampler's groups */
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < TYPES; t++) {
