@@ -54,7 +54,10 @@ mutate() {
     if ! cmake --build build --target test_runtime -j2 >build.txt 2>&1; then
         echo "DOES NOT COMPILE: $name"; survived=$((survived + 1)); mv kept "$file"; return
     fi
-    timeout 300 build/bin/test_runtime --jobs 2 --filter "$filter" >run.txt 2>&1
+    timeout 900 build/bin/test_runtime --jobs 2 --filter "$filter" >run.txt 2>&1
+    if [ $? = 124 ]; then
+        echo "OUT OF TIME: $name"; survived=$((survived + 1)); mv kept "$file"; touch "$file"; return
+    fi
     caught=$(sed -n 's/^\[FAIL\] \([a-z_]*\)::\([a-z0-9_]*\).*/\1\/\2/p; s/.*Unexpected.*//' run.txt | sort -u | head -2 | paste -sd' ')
     if [ -z "$caught" ]; then
         echo "SURVIVED: $name"; survived=$((survived + 1)); caught="nothing"
