@@ -9,8 +9,8 @@
 unclip_status uc_backend_cuda_new(uc_backend **backend, uc_runtime *rt, bool owned, int device,
                                   const uc_backend_options *options, unclip_error *err);
 
-/* "cuda:N", "sim:N", and "sim:N,seed=S,memory=BYTES"; N may be left out. *known tells whether it is such a name at
- * all. */
+/* "cuda:N", "sim:N", and "sim:N,seed=S,memory=BYTES,fail=CALL,error=NUMBER", of which the last two come together: that
+ * call of the runtime fails so. N may be left out. *known tells whether it is such a name at all. */
 unclip_status uc_backend_cuda_open(uc_backend **backend, const char *name, const uc_backend_options *options,
                                    bool *known, unclip_error *err);
 

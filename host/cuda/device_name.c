@@ -1,5 +1,6 @@
 /* device_name.c - devices by name: which runtime, which of its devices, and the simulation's settings. The flow's first
  * question of a GPU. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,8 +8,8 @@
 #include "sim.h"
 
 static unclip_status bad_name(const char *name, unclip_error *err) {
-    return uc_fail(err, UNCLIP_ERR_NO_DEVICE, "device %s is unknown, expected cuda:N or sim:N[,seed=S][,memory=BYTES]",
-                   name);
+    return uc_fail(err, UNCLIP_ERR_NO_DEVICE, "device %s is unknown, expected cuda:N or sim:N[,seed=S][,memory=BYTES]"
+                   "[,fail=CALL,error=NUMBER]", name);
 }
 
 /* A decimal number at *text, which is moved behind it. */
@@ -25,19 +26,20 @@ static bool number(const char **text, uint64_t most, uint64_t *value) {
 }
 
 static bool settings(const char *text, uc_sim_options *o) {
+    uint64_t error = 0;
+    const struct { const char *name; uint64_t *to; } known[] = {
+        { ",seed=", &o->seed }, { ",memory=", &o->device_bytes }, { ",fail=", &o->fail_call }, { ",error=", &error },
+    };
     while (*text) {
-        static const char seed[] = ",seed=", memory[] = ",memory=";
-        uint64_t *to = NULL;
-        if (!strncmp(text, seed, sizeof seed - 1)) {
-            to = &o->seed;
-            text += sizeof seed - 1;
-        } else if (!strncmp(text, memory, sizeof memory - 1)) {
-            to = &o->device_bytes;
-            text += sizeof memory - 1;
-        }
-        if (!to || !number(&text, UINT64_MAX, to)) return false;
+        const size_t all = sizeof known / sizeof *known;
+        size_t i = 0;
+        while (i < all && strncmp(text, known[i].name, strlen(known[i].name)) != 0) i++;
+        if (i == all) return false;
+        text += strlen(known[i].name);
+        if (!number(&text, UINT64_MAX, known[i].to)) return false;
     }
-    return true;
+    o->fail_number = error <= INT_MAX ? (int)error : 0;
+    return (o->fail_call > 0) == (o->fail_number > 0);
 }
 
 static unclip_status open_cuda(uc_runtime **rt, const char *name, unclip_error *err) {

@@ -112,6 +112,18 @@ check "a full disk may be tried again" disk_full
 stdout_full() { "$program" -q "${fast[@]}" -p x -s 1 -o - >/dev/full 2>err; [ $? -eq 75 ]; }
 check "a full standard output may be tried again" stdout_full
 
+# A simulated device that breaks in the middle, and one that is too small even for one picture.
+lost_device() {
+    "$program" -q "${fast[@]}" --device sim:0,fail=500,error=719 -p x -s 1 -o lost.png >out 2>err
+    [ $? -eq 75 ] && grep -q 'LaunchFailure (719)' err && grep -q 'must be started anew' err && [ ! -e lost.png ]
+}
+check "a lost device may be tried again by another process" lost_device
+small_device() {
+    "$program" -q "${fast[@]}" --device sim:0,memory=300000 -p x -s 1 -o small.png >out 2>err
+    [ $? -eq 75 ] && grep -qE 'needs [0-9]+ bytes, [0-9]+ of 300000 are free' err && [ ! -e small.png ]
+}
+check "too small a device says what is missing" small_device
+
 # ---- texts ----------------------------------------------------------------------------------------------------------
 version() { [[ $("$program" --version) =~ ^unclip-cuda\ [0-9]+\.[0-9]+\.[0-9]+$ ]]; }
 check "the version" version

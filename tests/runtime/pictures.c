@@ -183,6 +183,8 @@ Test(runtime_pictures, device_names) {
         { "sim:8", true, UNCLIP_ERR_NO_DEVICE }, { "sim:99999999999999999999", true, UNCLIP_ERR_NO_DEVICE },
         { "sim:", true, UNCLIP_ERR_NO_DEVICE }, { "sim:0,seed=", true, UNCLIP_ERR_NO_DEVICE },
         { "sim:0,speed=1", true, UNCLIP_ERR_NO_DEVICE }, { "sim:0x", true, UNCLIP_ERR_NO_DEVICE },
+        { "sim:0,fail=3", true, UNCLIP_ERR_NO_DEVICE }, { "sim:0,error=719", true, UNCLIP_ERR_NO_DEVICE },
+        { "sim:0,fail=9000,error=719", true, UNCLIP_OK }, { "sim:0,fail=3,error=719", true, UNCLIP_ERR_DEVICE },
         { "simt", false, UNCLIP_ERR_NO_DEVICE }, { "cuda:0,seed=1", true, UNCLIP_ERR_NO_DEVICE },
         { "cudax", false, UNCLIP_ERR_NO_DEVICE }, { "cuda:4000", true, UNCLIP_ERR_NO_DEVICE },
         { "cpu", false, UNCLIP_ERR_NO_DEVICE },
