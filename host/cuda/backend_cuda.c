@@ -57,7 +57,11 @@ static size_t scratch(const void *self, const uc_launch *launch) {
     return rt->op_scratch(rt, &l);
 }
 
+/* Libraries are opened when a plan first asks for their scratch, on whatever device is current then; preparing tells
+ * of a failure. */
 static uc_target target(const uc_backend *self) {
+    const uc_device *d = &cuda_of(self)->device;
+    (void)d->rt->set_device(d->rt, d->number);
     return (uc_target){ .self = self, .layout = uc_channels_innermost, .scratch = scratch };
 }
 
