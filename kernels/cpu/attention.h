@@ -3,7 +3,7 @@
 #ifndef UC_KERNELS_CPU_ATTENTION_H
 #define UC_KERNELS_CPU_ATTENTION_H
 
-#include "cpu.h"
+#include "bf16.h"
 
 /* Rows of the batch; queries; keys of the context, of the sequence itself, and of both; channels of a head. */
 typedef struct uc_attention_sizes { int64_t batch, queries, context, own, keys, heads, size; } uc_attention_sizes;
@@ -22,12 +22,7 @@ static inline int64_t uc_attention_seen(const uc_launch *l, const uc_attention_s
 /* Queries that are so few that their keys are read where they lie. */
 enum { UC_ATTENTION_FEW = 4 };
 
-/* The instructions for products of bf16: none; vectors (AVX512-BF16); tiles too (AMX, once the kernel has granted
- * them). */
-typedef enum uc_bf16_products { UC_BF16_NONE, UC_BF16_VECTORS, UC_BF16_TILES } uc_bf16_products;
-uc_bf16_products uc_cpu_bf16_products(void);
-
-/* With which of them a launch is done, or NONE: as in f32, by attention.c. */
+/* With which instructions for products of bf16 a launch is done, or NONE: as in f32, by attention.c. */
 uc_bf16_products uc_attention_products(const uc_launch *l);
 
 /* Whether attention_bf16.c can do this launch: all operands are bf16, and the queries many enough. */

@@ -8,41 +8,9 @@
  * scores are exact products, and the only further rounding is the probabilities' (2^-9 each). */
 #include "attention.h"
 
-#if UC_CPU_X86 && defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
-#define UC_BF16_CODE 1
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#else
-#define UC_BF16_CODE 0
-#endif
-
 enum { TILE = 16, QUERIES = 2 * TILE, PAIRS = 2 * TILE /* numbers of a tile's row */, TILE_WORDS = TILE * TILE };
 
-#if UC_BF16_CODE
-static bool has_tiles(void) {
-#if defined(__clang__) /* whose older versions do not know the name */
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1);
-#else
-    return __builtin_cpu_supports("amx-bf16") && __builtin_cpu_supports("amx-tile");
-#endif
-}
-#endif
-
 #define LOG2_E 1.44269504f
-
-uc_bf16_products uc_cpu_bf16_products(void) {
-#if UC_BF16_CODE
-    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
-    if (!__builtin_cpu_supports("avx512bf16") || uc_cpu_isa() != UC_ISA_AVX512) return UC_BF16_NONE;
-    /* Linux grants a process the tiles' registers when it asks; asking again is cheap */
-    if (has_tiles() && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0) return UC_BF16_TILES;
-    return UC_BF16_VECTORS;
-#else
-    return UC_BF16_NONE;
-#endif
-}
 
 static bool is_bf16(const uc_view *v) { return !v->shape.rank || v->dtype == UC_BF16; }
 
@@ -287,18 +255,6 @@ static void attend(const attention *p, int64_t n, int64_t head, int64_t first, i
     }
 }
 
-/* Eight tiles of 16 rows of 64 bytes; a thread's registers are its own, and are given back for others to set. */
-static void set_tiles(bool on) {
-    struct { uint8_t palette, start, zeros[14]; uint16_t bytes[16]; uint8_t rows[16]; } shape = { .palette = 1 };
-    for (int i = 0; i < 8; i++) {
-        shape.bytes[i] = PAIRS * 2;
-        shape.rows[i] = TILE;
-    }
-    __asm__ volatile("" ::"r"(&shape) : "memory");
-    if (on) _tile_loadconfig(&shape);
-    else _tile_release();
-}
-
 void uc_attention_bf16(const uc_launch *l, uc_bf16_products with) {
     attention p = attention_of(l);
     p.with = with;
@@ -317,13 +273,13 @@ void uc_attention_bf16(const uc_launch *l, uc_bf16_products with) {
             pack_keys(&p, i / p.s.heads, i % p.s.heads);
             pack_values(&p, i / p.s.heads, i % p.s.heads);
         }
-        if (with == UC_BF16_TILES) set_tiles(true);
+        if (with == UC_BF16_TILES) uc_cpu_tiles(true);
         UC_OMP(for schedule(static))
         for (int64_t i = 0; i < heads * tiles; i++) {
             const int64_t first = i % tiles * QUERIES;
             attend(&p, i / tiles / p.s.heads, i / tiles % p.s.heads, first, uc_min64(QUERIES, p.s.queries - first));
         }
-        if (with == UC_BF16_TILES) set_tiles(false);
+        if (with == UC_BF16_TILES) uc_cpu_tiles(false);
     }
 }
 

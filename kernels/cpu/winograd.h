@@ -10,12 +10,20 @@
 bool uc_cpu_winograd_can(const uc_launch *launch);
 bool uc_cpu_winograd_pays(const uc_launch *launch, bool library);
 
-/* packed: the weight in the order of gemm.h. */
+/* packed: the weight in the order of gemm.h. Multiplies in whichever way pays. */
 void uc_cpu_winograd(const uc_launch *launch, const void *packed);
 size_t uc_cpu_winograd_scratch(const uc_launch *launch);
 
-/* For tests: with one instruction set, and in blocks though all tiles would fit at once. The same bytes either way. */
+/* With products in f32, by one instruction set (for tests), and in blocks though all tiles would fit at once. The same
+ * bytes either way. */
 void uc_cpu_winograd_for(uc_isa isa, bool in_blocks, const uc_launch *launch, const void *packed);
-size_t uc_cpu_winograd_blocks_scratch(const uc_launch *launch);
+size_t uc_cpu_winograd_scratch_for(bool in_blocks, const uc_launch *launch);
+
+/* With products on the processor's bf16 tiles, in f32's precision: winograd_tiles.c. Whether the machine and the shape
+ * allow it; whether it is then faster. These depend on one image's shape. */
+bool uc_cpu_winograd_tiles_can(const uc_launch *launch);
+bool uc_cpu_winograd_tiles_pays(const uc_launch *launch);
+void uc_cpu_winograd_tiles(bool in_blocks, const uc_launch *launch, const void *packed);
+size_t uc_cpu_winograd_tiles_scratch(bool in_blocks, const uc_launch *launch);
 
 #endif

@@ -52,23 +52,28 @@ static void packed_finish(const op_way *way, void *prepared) {
 
 /* ---- Winograd's convolution -------------------------------------------------------------------------------------- */
 
-/* The user's number: an instruction set, and 16 for blocks. */
+/* The user's number: an instruction set, or BF16_TILES; and 16 for blocks. */
+enum { BF16_TILES = UC_ISA_COUNT };
+
 static void *winograd_prepare(const op_way *way, const uc_launch *l, bool *skipped) {
-    *skipped = !uc_cpu_winograd_can(l);
+    const bool tiles = (way->user & 15) == BF16_TILES;
+    *skipped = !(tiles ? uc_cpu_winograd_tiles_can : uc_cpu_winograd_can)(l);
     if (*skipped) return NULL;
     void *packed = NULL;
     if (posix_memalign(&packed, 64, uc_cpu_packed_bytes(&l->in[UC_CONV_WEIGHT]))) abort();
-    uc_cpu_pack_for((uc_isa)(way->user & 15), packed, &l->in[UC_CONV_WEIGHT], 1);
+    uc_cpu_pack_for(tiles ? UC_ISA_AVX512 : (uc_isa)(way->user & 15), packed, &l->in[UC_CONV_WEIGHT], 1);
     return packed;
 }
 
 static size_t winograd_scratch(const op_way *way, const uc_launch *l, void *prepared) {
     (void)prepared;
-    return way->user & 16 ? uc_cpu_winograd_blocks_scratch(l) : uc_cpu_winograd_scratch(l);
+    const bool tiles = (way->user & 15) == BF16_TILES;
+    return (tiles ? uc_cpu_winograd_tiles_scratch : uc_cpu_winograd_scratch_for)(way->user & 16, l);
 }
 
 static void winograd_run(const op_way *way, const uc_launch *l, void *prepared) {
-    uc_cpu_winograd_for((uc_isa)(way->user & 15), way->user & 16, l, prepared);
+    if ((way->user & 15) == BF16_TILES) uc_cpu_winograd_tiles(way->user & 16, l, prepared);
+    else uc_cpu_winograd_for((uc_isa)(way->user & 15), way->user & 16, l, prepared);
 }
 
 /* ---- oneDNN ------------------------------------------------------------------------------------------------------ */
@@ -174,7 +179,8 @@ static void check_operation(uc_op_kind kind) {
 
 Test(ops, conv2d_by_winograd) {
     for (int blocks = 0; blocks <= 16; blocks += 16)
-        for (int isa = UC_ISA_BASE; isa <= (int)uc_cpu_isa(); isa++) {
+        for (int isa = UC_ISA_BASE; isa <= BF16_TILES; isa++) {
+            if (isa > (int)uc_cpu_isa() && isa < BF16_TILES) continue;
             const op_way way = { .name = blocks ? "Winograd in blocks" : "Winograd",
                                  .scratch = winograd_scratch,
                                  .prepare = winograd_prepare,
@@ -223,38 +229,67 @@ Test(ops, attention_keeps_a_constant) {
     }
 }
 
-/* The longest sums of any network here: the error must stay that of a short one. Against sums in double. */
-Test(ops, winograd_of_many_channels) {
-    enum { C = 2560, O = 6, SIZE = 16, COUNT = O * SIZE * SIZE };
-    static float x[SIZE * SIZE * C], w[O * C * 9], y[COUNT];
-    static double expected[COUNT];
-    for (size_t i = 0; i < sizeof x / sizeof *x; i += 4) uc_philox_normal4(1, 0, 0, i / 4, x + i);
-    for (size_t i = 0; i < sizeof w / sizeof *w; i += 4) uc_philox_normal4(2, 0, 0, i / 4, w + i);
-    uc_launch l = { .kind = UC_OP_conv2d, .attrs.conv2d = { .stride = 1, .pad = 1 }, .threads = 1 };
-    l.in[UC_CONV_X] = (uc_view){ UC_F32, UC_NHWC, UC_SHAPE4(1, C, SIZE, SIZE), x };
-    l.in[UC_CONV_WEIGHT] = (uc_view){ UC_F32, UC_PLAIN, UC_SHAPE4(O, C, 3, 3), w };
-    l.out[0] = (uc_view){ UC_F32, UC_NHWC, UC_SHAPE4(1, O, SIZE, SIZE), y };
-    double squares = 0, error = 0;
-    for (int i = 0; i < COUNT; i++) {
-        const int o = i % O, at_x = i / O % SIZE, at_y = i / O / SIZE;
-        for (int tap = 0; tap < 9; tap++) {
-            const int from_x = at_x + tap % 3 - 1, from_y = at_y + tap / 3 - 1;
-            if (from_x < 0 || from_y < 0 || from_x >= SIZE || from_y >= SIZE) continue;
-            for (int c = 0; c < C; c++)
-                expected[i] += (double)x[(from_y * SIZE + from_x) * C + c] * (double)w[(o * C + c) * 9 + tap];
-        }
-        squares += expected[i] * expected[i];
+/* ---- the longest sums of any network here: the error must stay that of a short one ------------------------------- */
+
+enum { LONG_C = 2560, LONG_O = 32, LONG_SIZE = 16, LONG_COUNT = LONG_O * LONG_SIZE * LONG_SIZE };
+
+typedef struct long_sums {
+    float x[LONG_SIZE * LONG_SIZE * LONG_C], w[LONG_O * LONG_C * 9], y[LONG_COUNT];
+    double expected[LONG_COUNT];
+    uc_launch launch;
+    void *packed;
+} long_sums;
+
+static double long_sum(const long_sums *s, int i) {
+    const int o = i % LONG_O, at_x = i / LONG_O % LONG_SIZE, at_y = i / LONG_O / LONG_SIZE;
+    double sum = 0;
+    for (int tap = 0; tap < 9; tap++) {
+        const int from_x = at_x + tap % 3 - 1, from_y = at_y + tap / 3 - 1;
+        if (from_x < 0 || from_y < 0 || from_x >= LONG_SIZE || from_y >= LONG_SIZE) continue;
+        for (int c = 0; c < LONG_C; c++)
+            sum += (double)s->x[(from_y * LONG_SIZE + from_x) * LONG_C + c] *
+                   (double)s->w[(o * LONG_C + c) * 9 + tap];
     }
-    void *packed = NULL;
-    if (posix_memalign(&packed, 64, uc_cpu_packed_bytes(&l.in[UC_CONV_WEIGHT])) ||
-        posix_memalign(&l.scratch, 64, uc_cpu_winograd_scratch(&l)))
-        abort();
-    uc_cpu_pack(packed, &l.in[UC_CONV_WEIGHT], 1);
-    uc_cpu_winograd(&l, packed);
-    for (int i = 0; i < COUNT; i++) error += ((double)y[i] - expected[i]) * ((double)y[i] - expected[i]);
-    cr_expect(sqrt(error / squares) < 2e-6, "the error is %.2e of the results", sqrt(error / squares));
-    free(packed);
-    free(l.scratch);
+    return sum;
+}
+
+static void prepare_long_sums(long_sums *s) {
+    for (size_t i = 0; i < sizeof s->x / sizeof *s->x; i += 4) uc_philox_normal4(1, 0, 0, i / 4, s->x + i);
+    for (size_t i = 0; i < sizeof s->w / sizeof *s->w; i += 4) uc_philox_normal4(2, 0, 0, i / 4, s->w + i);
+    uc_launch *l = &s->launch;
+    *l = (uc_launch){ .kind = UC_OP_conv2d, .attrs.conv2d = { .stride = 1, .pad = 1 }, .threads = 1 };
+    l->in[UC_CONV_X] = (uc_view){ UC_F32, UC_NHWC, UC_SHAPE4(1, LONG_C, LONG_SIZE, LONG_SIZE), s->x };
+    l->in[UC_CONV_WEIGHT] = (uc_view){ UC_F32, UC_PLAIN, UC_SHAPE4(LONG_O, LONG_C, 3, 3), s->w };
+    l->out[0] = (uc_view){ UC_F32, UC_NHWC, UC_SHAPE4(1, LONG_O, LONG_SIZE, LONG_SIZE), s->y };
+    for (int i = 0; i < LONG_COUNT; i++) s->expected[i] = long_sum(s, i);
+    if (posix_memalign(&s->packed, 64, uc_cpu_packed_bytes(&l->in[UC_CONV_WEIGHT]))) abort();
+    uc_cpu_pack(s->packed, &l->in[UC_CONV_WEIGHT], 1);
+}
+
+/* Against sums in double; relative to the results' root mean square. */
+static double error_of_long_sums(const long_sums *s) {
+    double squares = 0, error = 0;
+    for (int i = 0; i < LONG_COUNT; i++) {
+        squares += s->expected[i] * s->expected[i];
+        error += ((double)s->y[i] - s->expected[i]) * ((double)s->y[i] - s->expected[i]);
+    }
+    return sqrt(error / squares);
+}
+
+Test(ops, winograd_of_many_channels) {
+    static long_sums s;
+    prepare_long_sums(&s);
+    cr_assert_eq(posix_memalign(&s.launch.scratch, 64, uc_cpu_winograd_scratch_for(false, &s.launch)), 0);
+    uc_cpu_winograd_for(uc_cpu_isa(), false, &s.launch, s.packed);
+    cr_expect(error_of_long_sums(&s) < 2e-6, "the error is %.2e of the results", error_of_long_sums(&s));
+    free(s.launch.scratch);
+    if (uc_cpu_winograd_tiles_can(&s.launch)) {
+        cr_assert_eq(posix_memalign(&s.launch.scratch, 64, uc_cpu_winograd_tiles_scratch(false, &s.launch)), 0);
+        uc_cpu_winograd_tiles(false, &s.launch, s.packed);
+        cr_expect(error_of_long_sums(&s) < 1e-6, "the error with tiles is %.2e of the results", error_of_long_sums(&s));
+        free(s.launch.scratch);
+    }
+    free(s.packed);
 }
 
 #define UC_OP(name, inputs, atol, rtol, what) \
