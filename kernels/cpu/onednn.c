@@ -194,10 +194,18 @@ static bool can_ask(const uc_launch *l) {
     return l->kind == UC_OP_matmul || (l->kind == UC_OP_conv2d && l->in[0].layout == UC_NHWC);
 }
 
+/* Rows of one image: [batch, tokens, channels] has tokens of them, [batch, channels] has one. */
+static int64_t rows_of(const uc_launch *l) {
+    const uc_shape *s = &l->in[UC_MATMUL_X].shape;
+    return s->rank == 3 ? s->dim[1] : 1;
+}
+
 /* In f32, linear layers and convolutions of few channels are as fast in matmul.c and conv2d.c (measured on AVX-512
- * against oneDNN 2.6), which need no repetition for each image. */
+ * against oneDNN 2.6), which need no repetition for each image. Neither do linear layers of few rows in bf16, as the
+ * prior's steps have: their time is the reading of the weights, which matmul.c does once for all images. */
 static bool worth_asking(const uc_launch *l) {
-    if (l->in[0].dtype == UC_BF16) return true;
+    enum { FEW_ROWS = 8 };
+    if (l->in[0].dtype == UC_BF16) return l->kind != UC_OP_matmul || rows_of(l) > FEW_ROWS;
     const int64_t *w = l->in[UC_CONV_WEIGHT].shape.dim;
     return l->kind == UC_OP_conv2d && w[0] >= 64 && w[1] >= 64;
 }
@@ -213,11 +221,9 @@ static bool describe_convolution(const uc_launch *l, operands *o) {
            make_desc(&o->weight, 4, l->in[UC_CONV_WEIGHT].shape.dim, type, dnnl_format_tag_any);
 }
 
-/* Rows of one image: [batch, tokens, channels] has tokens of them, [batch, channels] has one. */
 static bool describe_matmul(const uc_launch *l, operands *o) {
     const dnnl_data_type_t type = type_of(l->in[0].dtype);
-    const uc_shape s = l->in[UC_MATMUL_X].shape;
-    const int64_t *w = l->in[UC_MATMUL_WEIGHT].shape.dim, rows = s.rank == 3 ? s.dim[1] : 1;
+    const int64_t *w = l->in[UC_MATMUL_WEIGHT].shape.dim, rows = rows_of(l);
     const int64_t x[2] = { rows, w[1] }, y[2] = { rows, w[0] }, weight[2] = { w[1], w[0] }, bias[2] = { 1, w[0] };
     return make_desc(&o->x, 2, x, type, dnnl_ab) && make_desc(&o->y, 2, y, type, dnnl_ab) &&
            make_desc(&o->residual, 2, y, type, dnnl_ab) && make_desc(&o->bias, 2, bias, dnnl_f32, dnnl_ab) &&
