@@ -1,4 +1,4 @@
-"""Goldens of the trained model that ships: three prompts at its default settings, through all three stages.
+"""Goldens of the trained model that ships: four prompts at its default settings, through all three stages.
 
     python make_solids_goldens.py MODEL_DIR OUT_DIR --pictures DIR
 
@@ -21,6 +21,7 @@ CASES = {
     "cube-on-sphere": ("a red cube on top of a blue sphere", 0),
     "cone": ("a small shiny green cone on grass", 1),
     "empty": ("", 2),
+    "sunset": ("a white cube on top of a black sphere at sunset", 3),
 }
 CROP = slice(448, 576)
 

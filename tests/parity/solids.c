@@ -16,6 +16,7 @@ static const struct { const char *name, *prompt; } prompts[] = {
     { "cube-on-sphere", "a red cube on top of a blue sphere" },
     { "cone", "a small shiny green cone on grass" },
     { "empty", "" },
+    { "sunset", "a white cube on top of a black sphere at sunset" },
 };
 
 static unclip_engine *open_shipped(void) { return open_engine(UC_SOURCE_DIR "/weights/solids"); }
@@ -85,6 +86,7 @@ static void one_prompt(int i) {
 Test(parity_solids, cube_on_sphere) { one_prompt(0); }
 Test(parity_solids, cone) { one_prompt(1); }
 Test(parity_solids, empty_prompt) { one_prompt(2); }
+Test(parity_solids, sunset) { one_prompt(3); }
 
 Test(parity_solids, text_embeddings) {
     unclip_engine *engine = open_shipped();
