@@ -42,7 +42,7 @@ static decision decide(const cpu_backend *b, const uc_launch *l) {
     if (!has_weight(l) || decide_tuned(b, l, &d)) return d;
     d.way = UC_WAY_DIRECT;
     if (l->kind == UC_OP_conv2d && uc_cpu_winograd_pays(l, b->dnn != NULL)) d.way = UC_WAY_WINOGRAD;
-    else if (b->dnn) d.shape = uc_onednn_shape_of(b->dnn, l);
+    else if (b->dnn && !uc_cpu_tiles_pay(l)) d.shape = uc_onednn_shape_of(b->dnn, l);
     if (d.shape) d.way = UC_WAY_ONEDNN;
     return d;
 }

@@ -208,17 +208,22 @@ UC_CPU_VARIANTS(conv2d, conv2d)
 void uc_cpu_conv2d_packed(const uc_launch *l, const void *packed) {
     typedef void (*runner)(const uc_launch *, const void *, float *);
     static const runner variants[UC_ISA_COUNT] = UC_CPU_VARIANT_LIST(conv2d_run);
-    variants[uc_cpu_isa()](l, packed, l->scratch);
+    if (uc_cpu_tiles_pay(l)) uc_cpu_tiles_packed(l, packed);
+    else variants[uc_cpu_isa()](l, packed, l->scratch);
 }
 
-size_t uc_cpu_conv2d_packed_scratch(const uc_launch *l) {
+static size_t plain_scratch(const uc_launch *l) {
     const conv p = UC_ISA(conv_of)(l);
     const int64_t panel = (int64_t)uc_cpu_panel_floats(&l->in[UC_CONV_WEIGHT]);
     const int64_t own = panel + (p.in_place ? 0 : p.band_rows * p.row);
     return (size_t)(uc_round_up(p.o, WIDEST) + l->threads * own) * sizeof(float);
 }
 
+size_t uc_cpu_conv2d_packed_scratch(const uc_launch *l) {
+    return uc_cpu_tiles_pay(l) ? uc_cpu_tiles_scratch(l) : plain_scratch(l);
+}
+
 size_t uc_cpu_conv2d_scratch(const uc_launch *l) {
-    return uc_cpu_packed_bytes(&l->in[UC_CONV_WEIGHT]) + uc_cpu_conv2d_packed_scratch(l);
+    return uc_cpu_packed_bytes(&l->in[UC_CONV_WEIGHT]) + plain_scratch(l);
 }
 #endif

@@ -126,17 +126,22 @@ UC_CPU_VARIANTS(matmul, matmul)
 void uc_cpu_matmul_packed(const uc_launch *l, const void *packed) {
     typedef void (*runner)(const uc_launch *, const void *, float *);
     static const runner variants[UC_ISA_COUNT] = UC_CPU_VARIANT_LIST(matmul_run);
-    variants[uc_cpu_isa()](l, packed, l->scratch);
+    if (uc_cpu_tiles_pay(l)) uc_cpu_tiles_packed(l, packed);
+    else variants[uc_cpu_isa()](l, packed, l->scratch);
 }
 
-size_t uc_cpu_matmul_packed_scratch(const uc_launch *l) {
+static size_t plain_scratch(const uc_launch *l) {
     const size_t rows = (size_t)(ROW_BLOCK * l->in[UC_MATMUL_WEIGHT].shape.dim[1]);
     const size_t panel = uc_cpu_panel_floats(&l->in[UC_MATMUL_WEIGHT]);
     if (l->in[UC_MATMUL_X].dtype == UC_F32 && !panel) return 0;
     return (size_t)l->threads * (rows + panel) * sizeof(float);
 }
 
+size_t uc_cpu_matmul_packed_scratch(const uc_launch *l) {
+    return uc_cpu_tiles_pay(l) ? uc_cpu_tiles_scratch(l) : plain_scratch(l);
+}
+
 size_t uc_cpu_matmul_scratch(const uc_launch *l) {
-    return uc_cpu_packed_bytes(&l->in[UC_MATMUL_WEIGHT]) + uc_cpu_matmul_packed_scratch(l);
+    return uc_cpu_packed_bytes(&l->in[UC_MATMUL_WEIGHT]) + plain_scratch(l);
 }
 #endif

@@ -1,11 +1,8 @@
 /* winograd_tiles.c - Winograd's convolution (winograd.c) with its products on the processor's bf16 tiles, in f32's
  * precision.
  *
- * A number is the sum of three bf16 ones, high + middle + low, 8 bits each: all 24 bits of it. Of the nine products of
- * two such sums six matter; the other three are below 2^-24 of the whole. The processor's tiles multiply bf16 exactly
- * and sum in f32, sixteen times as fast as vectors multiply f32: six products are still more than twice as fast. Sums
- * are taken over runs of channels, and runs are added by vectors: a result's error is less than half of winograd.c's,
- * 0.6e-6 of the results' root mean square.
+ * See bf16_tiles.h for the products. Sums are taken over runs of channels, and runs are added by vectors: a result's
+ * error is less than half of winograd.c's, 0.6e-6 of the results' root mean square.
  *
  * Transformed inputs and weights lie as the tiles want them: inputs as rows of 32 channels for 16 picture tiles,
  * weights as pairs of channels for 16 outputs, each part (high, middle, low) by itself. They are so large that much of
@@ -30,14 +27,10 @@
     "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16,avx2,fma,f16c,prefer-vector-width=512")
 #endif
 #include "simd.h"
+#include "bf16_tiles.h"
 #include "winograd_transforms.h"
 
 enum {
-    ROWS = 16, CHANNELS = 32, OUTPUTS = 16, /* of a register: picture tiles by channels by outputs */
-    PANEL = 2 * OUTPUTS,
-    WORDS = ROWS * CHANNELS / 2, /* of one register, 32 bits each */
-    HIGH = 0, MIDDLE, LOW, PARTS,
-    RUN = 4,              /* blocks of CHANNELS that are summed before they are added to the others */
     PAD = 80,             /* words between places: those of a tile shall not fall into the same sets of the cache */
     AT_ONCE = 500000,     /* tiles x channels that are transformed at once where that is all of them */
     AT_ONCE_MOST = 256,   /* and no more tiles than this */
@@ -100,13 +93,6 @@ size_t uc_cpu_winograd_tiles_scratch(bool in_blocks, const uc_launch *l) {
 /* Blocks of channels in the run of `block`: all but the last have RUN. */
 static int64_t run_of(const split *p, int64_t block) { return uc_min64(RUN, p->blocks - block / RUN * RUN); }
 
-/* x's largest part as f32, and what is left of x. */
-UC_SIMD vf part_of(vf *x) {
-    const vf part = (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(*x)), 16);
-    *x -= part;
-    return part;
-}
-
 /* ROWS tiles of a block of channels: to 36 places in f32, then place by place into parts. A tile's numbers would go to
  * 108 pages at once otherwise. */
 static void transform_inputs(const split *p, int64_t tile, int64_t row, int64_t count) {
@@ -125,12 +111,7 @@ static void transform_inputs(const split *p, int64_t tile, int64_t row, int64_t 
         for (int k = 0; k < PLACES; k++, to += p->v_place)
             for (int64_t i = 0; i < count; i++) {
                 const float *from = p->places + (k * ROWS + i) * CHANNELS;
-                vf low = vf_load(from), high = vf_load(from + VL);
-                for (int part = HIGH; part < PARTS; part++) {
-                    const __m512i bits = (__m512i)_mm512_cvtne2ps_pbh(high, low);
-                    (void)part_of(&low), (void)part_of(&high);
-                    _mm512_storeu_si512(to + part * run * WORDS + i * CHANNELS / 2, bits);
-                }
+                split_row(vf_load(from), vf_load(from + VL), to + i * CHANNELS / 2, run * WORDS);
             }
     }
 }
@@ -151,74 +132,10 @@ static void transform_weights(const split *p, int64_t first, int64_t task) {
         for (int k = 0; k < PLACES; k++)
             for (int64_t pair = 0; pair < CHANNELS / 2; pair++) {
                 const float *from = p->places + (k * CHANNELS + 2 * pair) * OUTPUTS;
-                vf even = vf_load(from), odd = vf_load(from + OUTPUTS);
-                for (int part = HIGH; part < PARTS; part++) {
-                    const __m512i low = _mm512_srli_epi32((__m512i)part_of(&even), 16);
-                    const __m512i both = _mm512_or_si512(low, (__m512i)part_of(&odd));
-                    _mm512_storeu_si512(to + k * p->u_place + part * run * 2 * WORDS + pair * OUTPUTS, both);
-                }
+                split_pair(vf_load(from), vf_load(from + OUTPUTS), to + k * p->u_place + pair * OUTPUTS,
+                           run * 2 * WORDS, PARTS);
             }
     }
-}
-
-/* What the products to come need, brought from afar into the L2 cache between those of now, a few lines at a time: more
- * at once would hold them up. */
-typedef struct ahead {
-    const uint32_t *next, *end;
-    int64_t step; /* words at a time */
-} ahead;
-
-UC_SIMD void fetch(ahead *a) {
-    enum { LINE = 16 };
-    const uint32_t *until = a->next + a->step < a->end ? a->next + a->step : a->end;
-    for (; a->next < until; a->next += LINE) __builtin_prefetch(a->next, 0, 2);
-}
-
-/* A run of `count` blocks of 32 picture tiles by 32 outputs, smallest products of a block first. */
-static void multiply(const uint32_t *v, const uint32_t *u, int64_t count, float *to, ahead next[3]) {
-    const int64_t part = count * WORDS, lower = PARTS * part;
-    __asm__ volatile("" ::: "memory"); /* a register's load says nothing to the compiler of the memory that it reads */
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-#define LOAD_INPUTS(which)                  \
-    _tile_loadd(4, v + (which) * part, 64); \
-    _tile_loadd(5, v + (which) * part + lower, 64)
-#define LOAD_WEIGHTS(which)                     \
-    _tile_loadd(6, u + (which) * 2 * part, 64); \
-    _tile_loadd(7, u + (which) * 2 * part + WORDS, 64)
-#define MULTIPLY             \
-    fetch(&next[0]);         \
-    fetch(&next[1]);         \
-    fetch(&next[2]);         \
-    _tile_dpbf16ps(0, 4, 6); \
-    _tile_dpbf16ps(1, 4, 7); \
-    _tile_dpbf16ps(2, 5, 6); \
-    _tile_dpbf16ps(3, 5, 7)
-    for (int64_t j = 0; j < count; j++, v += WORDS, u += 2 * WORDS) {
-        LOAD_INPUTS(LOW);
-        LOAD_WEIGHTS(HIGH);
-        MULTIPLY;
-        LOAD_INPUTS(MIDDLE);
-        MULTIPLY;
-        LOAD_WEIGHTS(MIDDLE);
-        MULTIPLY;
-        LOAD_INPUTS(HIGH);
-        MULTIPLY;
-        LOAD_WEIGHTS(LOW);
-        MULTIPLY;
-        LOAD_WEIGHTS(HIGH);
-        MULTIPLY;
-    }
-#undef LOAD_INPUTS
-#undef LOAD_WEIGHTS
-#undef MULTIPLY
-    _tile_stored(0, to, PANEL * sizeof *to);
-    _tile_stored(1, to + OUTPUTS, PANEL * sizeof *to);
-    _tile_stored(2, to + ROWS * PANEL, PANEL * sizeof *to);
-    _tile_stored(3, to + ROWS * PANEL + OUTPUTS, PANEL * sizeof *to);
-    __asm__ volatile("" ::: "memory");
 }
 
 /* All tiles at hand by one of `panels` panels of one place; a run of the panel stays in the L1 cache for all. */
@@ -237,9 +154,10 @@ static void products(const split *p, int64_t place, int64_t panel, int64_t panel
         const int64_t run = run_of(p, block), words = run * PARTS * 2 * WORDS;
         next[0] = (ahead){ u + words, u + 2 * words, uc_ceil_div(words, 6 * run * pairs) };
         for (int64_t r = 0; r < rows; r += 2 * ROWS) {
-            const uint32_t *from = v + r / ROWS * PARTS * run * WORDS;
+            const operand x = { v + r / ROWS * PARTS * run * WORDS, run * WORDS, WORDS, PARTS * run * WORDS, PARTS };
+            const operand w = { u, run * 2 * WORDS, 2 * WORDS, WORDS, PARTS };
             float *to = m + r * PANEL;
-            multiply(from, u, run, block ? p->sums : to, next);
+            multiply(x, w, run, block ? p->sums : to, next, 3);
             for (int64_t i = 0; block && i < 2 * ROWS * PANEL; i += VL)
                 vf_store(to + i, vf_load(to + i) + vf_load(p->sums + i));
         }

@@ -76,6 +76,28 @@ static void winograd_run(const op_way *way, const uc_launch *l, void *prepared) 
     else uc_cpu_winograd_for((uc_isa)(way->user & 15), way->user & 16, l, prepared);
 }
 
+/* ---- f32 on bf16 tiles ------------------------------------------------------------------------------------------- */
+
+static void *tiles_prepare(const op_way *way, const uc_launch *l, bool *skipped) {
+    (void)way;
+    *skipped = !uc_cpu_tiles_can(l);
+    if (*skipped) return NULL;
+    void *packed = NULL;
+    if (posix_memalign(&packed, 64, uc_cpu_packed_bytes(&l->in[UC_CONV_WEIGHT]))) abort();
+    uc_cpu_pack(packed, &l->in[UC_CONV_WEIGHT], 1);
+    return packed;
+}
+
+static size_t tiles_scratch(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way, (void)prepared;
+    return uc_cpu_tiles_scratch(l);
+}
+
+static void tiles_run(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way;
+    uc_cpu_tiles_packed(l, prepared);
+}
+
 /* ---- oneDNN ------------------------------------------------------------------------------------------------------ */
 
 typedef struct library {
@@ -189,6 +211,16 @@ Test(ops, conv2d_by_winograd) {
                                  .user = isa + blocks };
             check_all(UC_OP_conv2d, &way);
         }
+}
+
+Test(ops, products_by_bf16_tiles) {
+    const op_way way = { .name = "bf16 tiles",
+                         .scratch = tiles_scratch,
+                         .prepare = tiles_prepare,
+                         .run = tiles_run,
+                         .finish = packed_finish };
+    check_all(UC_OP_conv2d, &way);
+    check_all(UC_OP_matmul, &way);
 }
 
 Test(ops, attention_by_bf16_products) {
