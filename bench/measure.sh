@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All measurements of this folder's page on a CPU, in one run: about ten minutes on two quiet cores.
+# All measurements of this folder's page on a CPU, in one run: about a quarter of an hour on two quiet cores.
 # Usage: bench/measure.sh BUILD RESULTS.jsonl [KARLO_SIZE_DIR]
 #   BUILD            a release build, e.g. build/release
 #   KARLO_SIZE_DIR   a model of Karlo's size, e.g. of random weights: tests/goldens/make_karlo_size.py DIR
@@ -33,6 +33,6 @@ peers --stages prior,decoder --rounds 3 --engines unclip-bf16,eager-f32,eager-bf
 peers --stages sr256 --rounds 2 --engines unclip-bf16,eager-f32,eager-bf16
 if "$python" -c 'import openvino' 2>/dev/null; then
     say "Karlo's size: in turns with OpenVINO"
-    peers --stages prior,decoder,sr256 --rounds 2 --engines openvino-bf16
+    peers --stages prior,decoder,sr256 --rounds 2 --engines openvino-f32,openvino-bf16
 fi
 say "done; the tables: $python $here/peers/table.py $out --into $here/README.md"
