@@ -1,5 +1,5 @@
-/* bf16.h - the processor's own products of bf16 numbers, summed in f32: of a run in bf16 (attention_bf16.c), and of f32
- * numbers split into three (winograd_tiles.c). */
+/* bf16.h - the processor's own products of bf16 numbers, summed in f32 (attention_bf16.c), and the tiles that make them
+ * and those of f32 numbers' digits (digit_tiles.h). */
 #ifndef UC_KERNELS_CPU_BF16_H
 #define UC_KERNELS_CPU_BF16_H
 
@@ -15,6 +15,9 @@
  * them). */
 typedef enum uc_bf16_products { UC_BF16_NONE, UC_BF16_VECTORS, UC_BF16_TILES } uc_bf16_products;
 uc_bf16_products uc_cpu_bf16_products(void);
+
+/* Whether tiles multiply whole numbers of 8 bits too, and vectors can sort their bytes: digit_tiles.h. */
+bool uc_cpu_int8_tiles(void);
 
 /* A thread's eight tile registers of 16 rows of 64 bytes: set before they are used, and given back for others to set.
  * The machine must have TILES. */

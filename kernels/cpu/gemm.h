@@ -37,9 +37,9 @@ size_t uc_cpu_matmul_packed_scratch(const uc_launch *l);
 void uc_cpu_conv2d_packed(const uc_launch *l, const void *packed);
 size_t uc_cpu_conv2d_packed_scratch(const uc_launch *l);
 
-/* The same on the processor's bf16 tiles, in f32's precision (matmul_tiles.c): linear layers, and convolutions of 1 x 1
- * and 3 x 3. Whether machine and shape allow it; whether it is then the fastest, and what the operations above do. These
- * depend on one image's shape. */
+/* The same on the processor's int8 tiles, in f32's precision (matmul_tiles.c): linear layers, and convolutions of 1 x 1
+ * and 3 x 3. Whether machine and shape allow it; whether it is then the fastest, and what the operations above do.
+ * These depend on one image's shape. */
 bool uc_cpu_tiles_can(const uc_launch *l);
 bool uc_cpu_tiles_pay(const uc_launch *l);
 void uc_cpu_tiles_packed(const uc_launch *l, const void *packed);

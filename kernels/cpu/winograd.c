@@ -85,7 +85,7 @@ static void UC_ISA(transform_inputs)(const winograd *p, int64_t tile, int64_t ro
     for (int64_t c = 0; c < p->at.c; c += VL) {
         const int64_t left = p->at.c - c;
         vf d[PLACES];
-        UC_ISA(inputs_of)(at, c, left, d);
+        UC_ISA(inputs_of)(at, p->at.c, c, left, d);
         float *to = p->v + row * p->at.c + c;
         for (int k = 0; k < PLACES; k++) {
             if (left >= VL) vf_store(to + k * place, d[k]);

@@ -19,7 +19,7 @@ size_t uc_cpu_winograd_scratch(const uc_launch *launch);
 void uc_cpu_winograd_for(uc_isa isa, bool in_blocks, const uc_launch *launch, const void *packed);
 size_t uc_cpu_winograd_scratch_for(bool in_blocks, const uc_launch *launch);
 
-/* With products on the processor's bf16 tiles, in f32's precision: winograd_tiles.c. Whether the machine and the shape
+/* With products on the processor's int8 tiles, in f32's precision: winograd_tiles.c. Whether the machine and the shape
  * allow it; whether it is then faster. These depend on one image's shape. */
 bool uc_cpu_winograd_tiles_can(const uc_launch *launch);
 bool uc_cpu_winograd_tiles_pays(const uc_launch *launch);

@@ -1,5 +1,5 @@
 /* winograd_transforms.h - the three transforms of Winograd's F(4 x 4, 3 x 3), which both ways of multiplying between
- * them share (winograd.c: products in f32; winograd_tiles.c: by the processor's bf16 tiles). See winograd.c for the
+ * them share (winograd.c: products in f32; winograd_tiles.c: by the processor's int8 tiles). See winograd.c for the
  * method. Included once per instruction set, after simd.h. */
 
 #ifndef UC_WINOGRAD_PICTURE
@@ -71,8 +71,11 @@ UC_SIMD void UC_ISA(to_outputs)(const vf *m, const int step, vf *out) {
     out[3 * step] = vf_set(W_A * W_S) * off_a + vf_set(W_B * W_R) * off_b + m[5 * step];
 }
 
-/* VL channels, or the `left` of them, of a patch: B^T d B, place by place. */
-UC_SIMD void UC_ISA(inputs_of)(const float *const at[PLACES], int64_t c, int64_t left, vf d[PLACES]) {
+/* VL channels, or the `left` of them, of a patch: B^T d B, place by place. Meanwhile what the tile to the right adds is
+ * brought near, `pixel` floats being from one pixel to the next. */
+UC_SIMD void UC_ISA(inputs_of)(const float *const at[PLACES], int64_t pixel, int64_t c, int64_t left, vf d[PLACES]) {
+    for (int k = 0; k < PLACES; k++)
+        if (k % PATCH >= PATCH - TILE) __builtin_prefetch(at[k] + TILE * pixel + c, 0, 2);
     for (int k = 0; k < PLACES; k++) d[k] = left >= VL ? vf_load(at[k] + c) : vf_load_part(at[k] + c, left);
     for (int x = 0; x < PATCH; x++) UC_ISA(from_inputs)(d + x, PATCH, d + x);
     for (int y = 0; y < PATCH; y++) UC_ISA(from_inputs)(d + PATCH * y, 1, d + PATCH * y);
@@ -97,7 +100,8 @@ static inline void UC_ISA(patch_of)(const winograd_picture *p, int64_t tile, con
     }
 }
 
-/* The results of one tile: VL channels from `channel` on, `left` of them; at is the tile's first element. */
+/* The results of one tile: VL channels, `left` of them; at is the tile's first element. Meanwhile the places of those
+ * of the tile to the right are brought near. */
 UC_SIMD void UC_ISA(put_tile)(const winograd_picture *p, const vf *y, int64_t at, int64_t height, int64_t width,
                               int64_t left) {
     const float *residual = p->l->in[UC_CONV_RESIDUAL].data;
@@ -106,6 +110,8 @@ UC_SIMD void UC_ISA(put_tile)(const winograd_picture *p, const vf *y, int64_t at
         for (int64_t x = 0; x < width; x++) {
             const int64_t to = at + (r * p->w + x) * p->o;
             vf value = y[r * TILE + x];
+            __builtin_prefetch(out + to + TILE * p->o, 1, 2);
+            if (residual) __builtin_prefetch(residual + to + TILE * p->o, 0, 2);
             if (residual) value += left >= VL ? vf_load(residual + to) : vf_load_part(residual + to, left);
             if (left >= VL) vf_store(out + to, value);
             else vf_store_part(out + to, value, left);

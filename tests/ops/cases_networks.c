@@ -19,7 +19,7 @@ void cases_conv2d(case_list *l) {
         { 1, 8, 70, 130, 8, 3, 1, 1, 1, 1 },  { 1, 24, 20, 20, 8, 5, 1, 2, 1, 0 },
         { 2, 320, 8, 8, 64, 3, 1, 1, 1, 0 },  { 1, 16, 15, 17, 24, 3, 2, 1, 0, 0 },
         { 2, 6, 64, 64, 16, 3, 1, 1, 1, 0 },  { 1, 48, 64, 64, 16, 3, 1, 1, 1, 1 },
-        { 3, 160, 13, 9, 96, 3, 1, 1, 1, 1 },
+        { 3, 160, 13, 9, 96, 3, 1, 1, 1, 1 }, { 3, 448, 13, 9, 96, 3, 1, 1, 1, 1 },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
@@ -53,6 +53,7 @@ void cases_matmul(case_list *l) {
         { 1, 5, 7, 3, 1, 0, UC_ACT_NONE },      { 4, 1, 512, 17, 1, 1, UC_SILU },
         { 2, 13, 1280, 80, 1, 0, UC_ACT_NONE }, { 3, 49, 256, 768, 1, 0, UC_QUICK_GELU },
         { 2, 2, 2048, 40, 1, 1, UC_GELU },      { 4, 256, 64, 64, 1, 1, UC_ACT_NONE },
+        { 2, 49, 704, 96, 1, 1, UC_GELU },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < ALL_TYPES; t++) {
