@@ -12,7 +12,7 @@
 
 #ifndef UC_MATMUL_BLOCKS
 #define UC_MATMUL_BLOCKS
-enum { ROW_BLOCK = 48, PANEL_GROUP = 4 };
+enum { ROW_BLOCK = 48, PANEL_GROUP = 4, FEW_ROWS = 9 };
 
 typedef struct product {
     const uc_launch *l;
@@ -41,12 +41,13 @@ UC_SIMD void UC_ISA(finish_tile)(const product *p, const vf *acc, const int rows
     }
 }
 
-UC_SIMD void UC_ISA(matmul_tile)(const product *p, const float *x, const float *panel, const int rows, const int nv,
-                                 int64_t row, int64_t column) {
+UC_SIMD void UC_ISA(matmul_tile)(const product *p, const float *x, const void *panel, const int rows, const int nv,
+                                 const uc_dtype type, int64_t row, int64_t column) {
     const int vectors = TILE_VECTORS(nv);
     vf acc[TILE_ROWS * 2];
     for (int i = 0; i < rows * vectors; i++) acc[i] = vf_set(0);
-    tile_fma(acc, rows, nv, x, p->inputs, p->inputs, panel);
+    if (type == UC_F32) tile_fma(acc, rows, nv, x, p->inputs, p->inputs, panel);
+    else tile_fma_as(acc, rows, nv, x, p->inputs, p->inputs, panel, type);
     tile_fold(acc, rows, nv);
     UC_ISA(finish_tile)(p, acc, rows, vectors, row, column);
 }
@@ -54,7 +55,7 @@ UC_SIMD void UC_ISA(matmul_tile)(const product *p, const float *x, const float *
 #define MATMUL_TILE(rows, nv)                                                                \
     __attribute__((noinline)) static void UC_ISA(matmul_##rows##_##nv)(                      \
         const product *p, const float *x, const float *panel, int64_t row, int64_t column) { \
-        UC_ISA(matmul_tile)(p, x, panel, rows, nv, row, column);                             \
+        UC_ISA(matmul_tile)(p, x, panel, rows, nv, UC_F32, row, column);                     \
     }
 #define MATMUL_TILES(rows) MATMUL_TILE(rows, 0) MATMUL_TILE(rows, 1) MATMUL_TILE(rows, 2)
 #if UC_ISA_LANES == 16
@@ -66,10 +67,43 @@ MATMUL_TILES(1)
 #undef MATMUL_TILES
 #undef MATMUL_TILE
 
+/* Of few rows, as the prior's: weights of two bytes are not written down as f32 first. */
+#define MATMUL_FEW(rows, type)                                                              \
+    __attribute__((noinline)) static void UC_ISA(matmul_few_##rows##_##type)(               \
+        const product *p, const float *x, const void *panel, int64_t row, int64_t column) { \
+        UC_ISA(matmul_tile)(p, x, panel, rows, 2, type, row, column);                       \
+    }
+MATMUL_FEW(6, UC_F16)
+MATMUL_FEW(6, UC_BF16)
+MATMUL_FEW(3, UC_F16)
+MATMUL_FEW(3, UC_BF16)
+MATMUL_FEW(1, UC_F16)
+MATMUL_FEW(1, UC_BF16)
+#undef MATMUL_FEW
+
+static void UC_ISA(matmul_few)(const product *p, const float *x, int64_t first, int64_t count, int64_t column) {
+    const void *panel = uc_at(p->packed, p->type, column * p->inputs);
+#define MATMUL_CALL(rows) \
+    (p->type == UC_F16 ? UC_ISA(matmul_few_##rows##_UC_F16) : UC_ISA(matmul_few_##rows##_UC_BF16))(p, at, panel, \
+                                                                                                first + r, column)
+    for (int64_t r = 0, step; r < count; r += step) {
+        const float *at = x + r * p->inputs;
+        step = count - r >= 6 ? 6 : count - r >= 3 ? 3 : 1;
+        if (step == 6) MATMUL_CALL(6);
+        else if (step == 3) MATMUL_CALL(3);
+        else MATMUL_CALL(1);
+    }
+#undef MATMUL_CALL
+}
+
 /* Rows first ... first + count of one panel; x is the first of them as f32, own the thread's room for a panel. */
 static void UC_ISA(matmul_panel)(const product *p, const float *x, float *own, int64_t first, int64_t count,
                                  int64_t column) {
     const int nv = uc_panel_vectors(p->outputs - column, VL, p->inputs);
+    if (p->type != UC_F32 && nv == 2 && p->rows <= FEW_ROWS) {
+        UC_ISA(matmul_few)(p, x, first, count, column);
+        return;
+    }
     const float *panel =
         row_in(p->packed, p->type, column * p->inputs, uc_panel_floats(p->inputs, VL, nv), own);
 #define MATMUL_CALL(rows)                \

@@ -11,6 +11,7 @@
 #define vf UC_ISA(uc_vf)
 #define vi UC_ISA(uc_vi)
 #define vf_load UC_ISA(uc_vf_load)
+#define vf_load_as UC_ISA(uc_vf_load_as)
 #define vf_load_part UC_ISA(uc_vf_load_part)
 #define vf_store UC_ISA(uc_vf_store)
 #define vf_store_part UC_ISA(uc_vf_store_part)
@@ -224,6 +225,25 @@ UC_SIMD vf vf_act(vf x, uc_act act) {
     case UC_ACT_NONE: break;
     }
     return x;
+}
+
+/* A vector of numbers of any floating type. */
+UC_SIMD vf vf_load_as(const void *p, const uc_dtype type) {
+    if (type == UC_F32) return vf_load(p);
+#if UC_ISA_LANES == 16
+    const __m256i half = _mm256_loadu_si256(p);
+    if (type == UC_F16) return _mm512_cvtph_ps(half);
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
+#elif UC_ISA_LANES == 8
+    const __m128i half = _mm_loadu_si128(p);
+    if (type == UC_F16) return _mm256_cvtph_ps(half);
+    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16);
+#else
+    const uint16_t *half = p;
+    vf v;
+    for (int i = 0; i < VL; i++) v[i] = type == UC_F16 ? uc_f16_to_f32(half[i]) : uc_bf16_to_f32(half[i]);
+    return v;
+#endif
 }
 
 /* count elements of any floating type to f32, and back. */

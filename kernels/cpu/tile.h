@@ -9,7 +9,9 @@
 #ifndef UC_TILE_NAMES
 #define UC_TILE_NAMES
 #define TILE_ROWS UC_ISA(uc_tile_rows)
+#define TILE_AHEAD UC_ISA(uc_tile_ahead)
 #define tile_fma UC_ISA(uc_tile_fma)
+#define tile_fma_as UC_ISA(uc_tile_fma_as)
 #define tile_fma_narrow UC_ISA(uc_tile_fma_narrow)
 #define tile_fold UC_ISA(uc_tile_fold)
 #define tile_rows_at UC_ISA(uc_tile_rows_at)
@@ -52,17 +54,20 @@ UC_SIMD void tile_fma_narrow(vf *restrict acc, const int rows, const float *a, i
     }
 }
 
-/* acc[r * nv + v] += sum over k of a[r * lda + k] * b[k * nv * VL + v * VL ...]; rows and nv are constants where
- * this is inlined. */
-UC_SIMD void tile_fma(vf *restrict acc, const int rows, const int nv, const float *a, int64_t lda, int64_t k,
-                      const float *restrict b) {
-    if (nv == 0) {
-        tile_fma_narrow(acc, rows, a, lda, k, b);
-        return;
-    }
+/* Bytes ahead at which a panel from memory is asked for. */
+enum { TILE_AHEAD = 2048 };
+
+/* acc[r * nv + v] += sum over k of a[r * lda + k] * b[k * nv * VL + v * VL ...], b of some floating type; rows, nv and
+ * type are constants where this is inlined. A panel that is not f32 comes from memory and is read once: asked for early,
+ * it is there twice as fast. */
+UC_SIMD void tile_fma_as(vf *restrict acc, const int rows, const int nv, const float *a, int64_t lda, int64_t k,
+                         const void *restrict panel, const uc_dtype type) {
+    const char *b = panel;
+    const int64_t size = VL * (int64_t)uc_dtype_size(type);
     const float *a0 = a, *a3 = a + 3 * lda, *a6 = a + 6 * lda, *a9 = a + 9 * lda;
     for (int64_t i = 0; i < k; i++) {
-        const vf b0 = vf_load(b), b1 = nv > 1 ? vf_load(b + VL) : b0;
+        if (type != UC_F32) __builtin_prefetch(b + TILE_AHEAD, 0, 3);
+        const vf b0 = vf_load_as(b, type), b1 = nv > 1 ? vf_load_as(b + size, type) : b0;
 #define TILE_ROW(r, pointer, offset)                                  \
     if (rows > (r)) {                                                 \
         const vf x = vf_set((pointer)[offset]);                       \
@@ -72,8 +77,15 @@ UC_SIMD void tile_fma(vf *restrict acc, const int rows, const int nv, const floa
         TILE_EACH_ROW
 #undef TILE_ROW
         a0++, a3++, a6++, a9++;
-        b += nv * VL;
+        b += nv * size;
     }
+}
+
+/* The same in f32, and with narrow panels. */
+UC_SIMD void tile_fma(vf *restrict acc, const int rows, const int nv, const float *a, int64_t lda, int64_t k,
+                      const float *restrict b) {
+    if (nv == 0) tile_fma_narrow(acc, rows, a, lda, k, b);
+    else tile_fma_as(acc, rows, nv, a, lda, k, b, UC_F32);
 }
 
 /* After the last step: narrow accumulators become rows of one vector. */
