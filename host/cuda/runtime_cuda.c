@@ -162,9 +162,16 @@ static int failed_launch(uc_runtime *rt, const unclip_error *err) {
     return err->status == UNCLIP_ERR_MEMORY ? UC_CUDA_MemoryAllocation : UC_CUDA_Unknown;
 }
 
+/* A library that tries what a device cannot do leaves CUDA's error behind though it succeeds in the end; the next
+ * launch would be blamed for it. */
+static void forget_error(void) { (void)cudaGetLastError(); }
+
 static size_t op_scratch(uc_runtime *rt, const uc_launch *l) {
     const uc_cuda_kernel_entry kernel = uc_cuda_kernel(l->kind);
-    return kernel.scratch ? kernel.scratch(l) : uc_cuda_library_scratch(cuda_of(rt)->libraries, l);
+    if (kernel.scratch) return kernel.scratch(l);
+    const size_t bytes = uc_cuda_library_scratch(cuda_of(rt)->libraries, l);
+    forget_error();
+    return bytes;
 }
 
 static int op_prepare(uc_runtime *rt, const uc_launch *l, const uc_device_op **op) {
@@ -174,6 +181,7 @@ static int op_prepare(uc_runtime *rt, const uc_launch *l, const uc_device_op **o
     if (uc_cuda_kernel(l->kind).run) return 0;
     const uc_cuda_library_op *chosen = NULL;
     if (uc_cuda_library_prepare(cuda_of(rt)->libraries, l, &chosen, &err)) return failed_launch(rt, &err);
+    forget_error();
     *op = (const uc_device_op *)(const void *)chosen;
     return 0;
 }
@@ -181,6 +189,7 @@ static int op_prepare(uc_runtime *rt, const uc_launch *l, const uc_device_op **o
 static int op_launch(uc_runtime *rt, const uc_device_op *op, const uc_launch *l, uc_stream *stream) {
     const uc_cuda_kernel_entry kernel = uc_cuda_kernel(l->kind);
     unclip_error err = { 0 };
+    forget_error();
     const unclip_status status =
         kernel.run ? kernel.run(l, stream_of(stream), &err)
                    : uc_cuda_library_run(cuda_of(rt)->libraries, (const uc_cuda_library_op *)(const void *)op, l,

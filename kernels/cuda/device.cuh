@@ -109,10 +109,11 @@ inline long long image_stride(const uc_view &v, long long row) { return v.shape.
 
 inline any_values any_of(const uc_view &v, long long stride = 0) { return { v.data, (int)v.dtype, stride }; }
 
-/* After the last launch of a launcher; does not wait for the device. */
+/* After the last launch of a launcher; does not wait for the device. The error stays the runtime's last one: whoever
+ * called the launcher wants its number, and clears it. */
 inline unclip_status launched(const char *op, unclip_error *err) {
 #ifdef __CUDACC__
-    const cudaError_t e = cudaGetLastError();
+    const cudaError_t e = cudaPeekAtLastError();
     return e == cudaSuccess ? UNCLIP_OK
                             : uc_fail(err, UNCLIP_ERR_DEVICE, "%s: the launch failed: %s", op, cudaGetErrorString(e));
 #else
