@@ -9,6 +9,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 while read -r name; do unset "$name"; done < <(env | grep -o '^UNCLIP_ARG_[A-Z0-9_]*')
 unset UNCLIP_MODEL
+[ -z "${UNCLIP_TEST_DEVICE-}" ] || export UNCLIP_ARG_DEVICE=$UNCLIP_TEST_DEVICE
 mkdir bin && ln -s "$program" bin/unclip-cuda
 PATH=$work/bin:$PATH
 # what the reader has already, and settings of a session: flags of an example win over them
