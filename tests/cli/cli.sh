@@ -273,6 +273,21 @@ check "flags beat --params-from" replay_override
 replay_batch() { "$program" -q --params-from b4/0002.png -o r4.png >out 2>err && cmp -s r4.png b4/0002.png; }
 check "a picture of a batch is replayed alone" replay_batch
 
+# ---- what is no picture ---------------------------------------------------------------------------------------------
+# The last weight of a network becomes NaN; whoever draws with it says which stage went wrong, and writes no file.
+of_nan() { # folder of the network, stage, flags...
+    local folder=$1 stage=$2 file
+    shift 2
+    rm -rf broken && cp -r "$source/tests/goldens/models/tiny-a" broken
+    file=$(ls broken/"$folder"/*.safetensors)
+    printf '\377\377\377\377' | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - 4)) conv=notrunc status=none
+    "$program" -q -m broken -p x --steps 2 --prior-steps 2 --sr256-steps 2 "$@" -o nan.png >out 2>err
+    [ $? -eq 65 ] && grep -q "the $stage produced NaN" err && [ ! -e nan.png ]
+}
+check "a picture of NaN names the decoder" of_nan decoder decoder --size 16
+check "a picture of NaN names the decoder before an upsampler" of_nan decoder decoder --size 64
+check "a picture of NaN names the upsampler" of_nan super_res_last sr256 --size 64
+
 # ---- stopping -------------------------------------------------------------------------------------------------------
 # Starts a long run, waits until it draws, sends the signal once or twice, and looks at what is left.
 stop() { # signal, code
