@@ -43,9 +43,11 @@ static void expect_named(const unclip_error *err, const char *where, int number)
               "%s: \"%s\" names no device or "
               "not %s",
               where, err->message, e.name);
-    const unclip_status status = e.kind == UC_DEVICE_MEMORY  ? UNCLIP_ERR_MEMORY
-                                 : e.kind == UC_DEVICE_USAGE ? UNCLIP_ERR_INTERNAL
-                                                             : UNCLIP_ERR_DEVICE;
+    const unclip_status status = e.kind == UC_DEVICE_MEMORY        ? UNCLIP_ERR_MEMORY
+                                 : e.kind == UC_DEVICE_USAGE       ? UNCLIP_ERR_INTERNAL
+                                 : e.kind == UC_DEVICE_ABSENT      ? UNCLIP_ERR_NO_DEVICE
+                                 : e.kind == UC_DEVICE_UNSUPPORTED ? UNCLIP_ERR_UNSUPPORTED
+                                                                   : UNCLIP_ERR_DEVICE;
     cr_expect_eq(err->status, status, "%s: status %d of %s", where, (int)err->status, err->message);
 }
 
@@ -114,6 +116,28 @@ Test(runtime_faults, every_odd_call, .timeout = 600) { each_call(UC_CUDA_Unknown
 Test(runtime_faults, device_lost, .timeout = 600) { each_call(UC_CUDA_LaunchFailure, 1, 11); }
 Test(runtime_faults, out_of_memory, .timeout = 600) { each_call(UC_CUDA_MemoryAllocation, 2, 11); }
 Test(runtime_faults, invalid_value, .timeout = 600) { each_call(UC_CUDA_InvalidValue, 3, 17); }
+
+/* Every error that CUDA has, at one call in the middle of a picture. */
+Test(runtime_faults, every_error_number, .timeout = 600) {
+    painting p;
+    uc_sim_counts counts;
+    size_t count = 0;
+    const uc_device_error *errors = uc_device_errors(&count);
+    small_painting(&p);
+    uint8_t *want = undisturbed(&p, &counts);
+    for (size_t i = 0; i < count; i += stride_of_all()) {
+        const uint64_t call = counts.calls / 2;
+        char where[96];
+        uc_runtime *rt = sim_with((uc_sim_options){ .seed = 1, .fail_call = call, .fail_number = errors[i].number });
+        snprintf(where, sizeof where, "a call failing with %s (%d)", errors[i].name, errors[i].number);
+        cr_expect(survive(&p, rt, want, where, call, errors[i].number), "%s went unnoticed", where);
+        cr_expect_str_eq(uc_sim_leaks(rt), "", "%s leaves %s", where, uc_sim_leaks(rt));
+        cr_expect_str_eq(uc_sim_misuse(rt), "", "%s leads to %s", where, uc_sim_misuse(rt));
+        rt->close(rt);
+    }
+    free(want);
+    painting_close(&p);
+}
 
 static void each_work(int number, uint64_t stride) {
     painting p;
