@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Packs the libraries that a build with all its tests needs and that a GPU machine may lack: jansson, libpng, zlib,
 # utf8proc, stb and Criterion with what it stands on, as headers and shared libraries. Run it on a Debian 12 (or older)
-# machine that has the packages; the folder then serves any x86-64 Linux with at least that glibc.
+# machine that has the packages; the folder then serves any x86-64 Linux with at least that glibc. FOLDER.tar.gz is the
+# same, half as large.
 #
 #   bench/gpu-bundle.sh FOLDER [--wheels]      --wheels: also diffusers 0.33.1, for the comparison with its modules
 #   cmake -DCMAKE_PREFIX_PATH=FOLDER ...       bench/gpu.sh does this and more by itself when told where the folder is
@@ -56,4 +57,5 @@ if [ "$wheels" = --wheels ]; then
     python3 -m pip download -q --no-deps --only-binary=:all: -d "$folder/wheels" diffusers==0.33.1
 fi
 { "$cc" --version | head -1; ldd --version | head -1; ls "$folder/lib"; } >"$folder/contents.txt"
-du -sh "$folder"
+tar -C "$(dirname "$folder")" -czf "$folder.tar.gz" "$(basename "$folder")"
+du -sh "$folder" "$folder.tar.gz"

@@ -23,6 +23,7 @@ typedef struct checker {
     unclip_error failure;    /* of the launch that was run last */
     const char *op, *wanted; /* operation and part of a case's name; NULL = all */
     double most;             /* numbers in a case; 0 = any */
+    bool own;                /* only what is hand-written, not what libraries compute */
     bool hit[MOST_ROWS];     /* of the operation at hand */
     int cases, passed, failed;
 } checker;
@@ -114,7 +115,8 @@ static void check_operation(checker *k, uc_op_kind kind) {
 /* ---- the program ------------------------------------------------------------------------------------------------- */
 
 static const char help[] =
-    "usage: unclip-check-ops [--device cuda:N|sim:N] [--op NAME] [--case PART OF A NAME] [--most NUMBERS IN A CASE]\n";
+    "usage: unclip-check-ops [--device cuda:N|sim:N] [--op NAME] [--case PART OF A NAME] [--most NUMBERS IN A CASE]\n"
+    "                        [--libraries 0|1]: 0 leaves convolution and matmul out\n";
 
 static bool read_flags(checker *k, const char **device, int argc, char **argv) {
     for (int i = 1; i + 1 < argc; i += 2) {
@@ -123,6 +125,7 @@ static bool read_flags(checker *k, const char **device, int argc, char **argv) {
         if (!strcmp(argv[i], "--device")) *device = value;
         else if (!strcmp(argv[i], "--op")) k->op = value;
         else if (!strcmp(argv[i], "--case")) k->wanted = value;
+        else if (!strcmp(argv[i], "--libraries") && (!strcmp(value, "0") || !strcmp(value, "1"))) k->own = *value == '0';
         else if (!strcmp(argv[i], "--most")) {
             k->most = strtod(value, &end);
             if (end == value || *end || k->most < 1) return false;
@@ -160,6 +163,7 @@ int main(int argc, char **argv) {
     }
     for (int kind = UC_OP_NONE + 1; kind < UC_OP_COUNT; kind++) {
         if (k.op && strcmp(k.op, uc_op_info_of((uc_op_kind)kind)->name) != 0) continue;
+        if (k.own && (kind == UC_OP_conv2d || kind == UC_OP_matmul)) continue;
         known++;
         check_operation(&k, (uc_op_kind)kind);
     }

@@ -22,12 +22,16 @@ script=$source_dir/bench/gpu.sh
 expect "help" 0 "usage of parts: " bash -c "bash '$script' -h | sed 's/^  build  /usage of parts: /'"
 expect "an unknown part" 2 "there is no part nix" bash "$script" -b "$work/b" nix
 expect "a wrong time" 2 "-t soon: not a number" bash "$script" -b "$work/b" -t soon build
+expect "a bundle that is not there" 2 "-p nowhere: there is no such" bash "$script" -b "$work/b" -p nowhere build
 expect "an unknown flag" 2 "Everything that only a GPU can tell" bash "$script" -q
 
 mkdir -p "$work/b" "$work/out"
 expect "nothing built" 1 "not built: run the part build first" bash "$script" -b "$work/b" -o "$work/out" -d sim:0 ops
 ln -s "$(realpath "$build_dir")/bin" "$work/b/bin"
 expect "no sanitizer without a GPU" 1 "no GPU" bash "$script" -b "$work/b" -o "$work/out" -d sim:0 sanitizer
+rm -f "$work/b/gpu-steps.tsv"
+expect "no time" 1 "no time was left for it" bash "$script" -b "$work/b" -o "$work/out" -d sim:0 -t 1 ops
+expect "nothing to compare with" 1 "run the part bench first" bash "$script" -b "$work/b" -o "$work/out" -d sim:0 peers
 rm -f "$work/b/gpu-steps.tsv"
 expect "operations on a simulated device" 0 "noise_step" bash "$script" -b "$work/b" -o "$work/out" -d sim:0 ops
 expect "failures of all steps, none stopping the next" 1 "reorder" \
