@@ -63,6 +63,7 @@ double uc_op_flops(const uc_launch *launch) {
     case UC_OP_add: return count;
     case UC_OP_scale_shift:
     case UC_OP_timestep: return 2 * count;
+    case UC_OP_to_bytes: return 3 * count;
     /* guidance 3, clean sample 3, mean 7, noise 2 */
     case UC_OP_noise_step: return 15 * count;
     /* guidance 3, temperature 1, two logarithms, comparison */

@@ -161,6 +161,10 @@ typedef struct uc_noise_attrs {
  * a rounding, once in about a million draws, may be ordered differently by another device. */
 typedef struct uc_sample_attrs { bool guided; } uc_sample_attrs;
 
+/* to_bytes: x [b,3,h,w] (F32, PLAIN) in [-1, 1] -> [b, h*w, 4] (U8): of each pixel red, green and blue as
+ * round(255 min(max(x/2 + 1/2, 0), 1)), half to even, rounded to float after each operation in every kernel; and 255 when
+ * all three numbers were finite, else 0, so that what is not a picture is known without another pass. Exact. */
+
 typedef union uc_attrs {
     uc_conv2d_attrs conv2d;
     uc_matmul_attrs matmul;

@@ -332,6 +332,18 @@ void uc_noise_step_(uc_graph *g, uc_noise_call call) {
     uc_graph_add_op(g, &op);
 }
 
+void uc_to_bytes(uc_graph *g, uc_val bytes, uc_val x) {
+    if (poisoned(g) || !rank_is(g, "picture", x, 4)) return;
+    const uc_shape s = uc_shape_of(g, x);
+    const int64_t pixels = s.dim[2] * s.dim[3];
+    if (!same_shape(g, "picture", x, UC_SHAPE4(s.dim[0], 3, s.dim[2], s.dim[3])) ||
+        !same_shape(g, "bytes", bytes, UC_SHAPE3(s.dim[0], pixels, 4)))
+        return;
+    uc_op op = op_of(UC_OP_to_bytes, x);
+    op.out[0] = bytes;
+    uc_graph_add_op(g, &op);
+}
+
 void uc_sample_token(uc_graph *g, uc_val token, uc_val seeds, uc_val logits, bool guided) {
     if (poisoned(g) || !rank_is(g, "logits", logits, 2) || !rank_is(g, "seeds", seeds, 1)) return;
     const int64_t batch = uc_shape_of(g, seeds).dim[0];

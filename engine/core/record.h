@@ -77,6 +77,9 @@ typedef struct uc_noise_call {
 void uc_noise_step_(uc_graph *g, uc_noise_call call);
 #define uc_noise_step(g, ...) uc_noise_step_((g), (uc_noise_call){ __VA_ARGS__ })
 
+/* bytes [b,h*w,4] (a U8 state) = the picture x [b,3,h,w] (F32). */
+void uc_to_bytes(uc_graph *g, uc_val bytes, uc_val x);
+
 /* token [b,1] (an I32 state) = a draw by logits [b or 2b, n]; seeds [b]. */
 void uc_sample_token(uc_graph *g, uc_val token, uc_val seeds, uc_val logits, bool guided);
 

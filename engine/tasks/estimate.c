@@ -49,6 +49,7 @@ static unclip_status estimate_stage(const uc_session *session, const uc_request 
         .rows = (int64_t)request->batch * (prior ? request->candidates : 1),
         .guided = uc_guided(request, stage),
         .host_noise = request->options->rng == UNCLIP_RNG_TORCH_CPU || inverse,
+        .bytes = !prior && !inverse && stage == request->last,
         .sampler = request->sampler[stage],
     };
     unclip_status status;

@@ -15,15 +15,17 @@ static float *rows_of(const uc_cascade *c, const float *table, size_t rows, size
     return out;
 }
 
-static unclip_status deliver(const uc_cascade *c, const float *pictures, unclip_error *err) {
+/* bytes: of each pixel red, green, blue and one that is not wanted here. */
+static unclip_status deliver(const uc_cascade *c, const uint8_t *bytes, unclip_error *err) {
     const unclip_generate_options *o = c->request->options;
-    const int64_t size = uc_stage_size(c->session->model, c->request->last), sample = 3 * size * size;
+    const int64_t size = uc_stage_size(c->session->model, c->request->last), pixels = size * size;
     if (!o->on_image) return UNCLIP_OK;
-    uint8_t *rgb = malloc((size_t)sample);
-    if (!rgb) return uc_fail_memory(err, (size_t)sample, "picture");
+    uint8_t *rgb = malloc((size_t)(3 * pixels));
+    if (!rgb) return uc_fail_memory(err, (size_t)(3 * pixels), "picture");
     unclip_status status = UNCLIP_OK;
     for (size_t i = 0; i < c->count && !status; i++) {
-        uc_picture_bytes(rgb, pictures + (int64_t)i * sample, size);
+        const uint8_t *from = bytes + 4 * (int64_t)i * pixels;
+        for (int64_t p = 0; p < pixels; p++) memcpy(rgb + 3 * p, from + 4 * p, 3);
         unclip_image image = { .struct_size = sizeof image, .width = (int)size, .height = (int)size, .rgb = rgb,
                                .index = c->first + i, .prompt_index = uc_prompt_of(c, i), .seed = uc_seed_of(c, i) };
         memcpy(image.stage_seconds, c->seconds, sizeof image.stage_seconds);
@@ -46,6 +48,7 @@ static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
     const uc_model *m = c->session->model;
     const uc_given *given = c->request->given;
     float *before = NULL, *noise = NULL;
+    uint8_t *bytes = NULL;
     unclip_status status = UNCLIP_OK;
     if (given && given->low) {
         const size_t low = (size_t)uc_sample_count(m, (unclip_stage)((int)c->request->first - 1));
@@ -64,21 +67,25 @@ static unclip_status run_cascade(uc_cascade *c, unclip_error *err) {
         const unclip_stage stage = (unclip_stage)s;
         const size_t row = (size_t)(s == UNCLIP_STAGE_PRIOR ? uc_prior_dim(c->request, m)
                                                                 : uc_sample_count(m, stage));
-        float *out = malloc(c->count * row * sizeof *out);
-        if (!out) {
-            status = uc_fail_memory(err, c->count * row * sizeof *out, unclip_stage_name(stage));
+        const bool last = stage == c->request->last; /* which is a picture's */
+        const size_t numbers = c->count * row, size = last ? numbers / 3 * 4 : numbers * sizeof(float);
+        float *out = last ? NULL : malloc(size);
+        if (last) bytes = malloc(size);
+        if (!(last ? (void *)bytes : (void *)out)) {
+            status = uc_fail_memory(err, size, unclip_stage_name(stage));
             break;
         }
         const uc_stage_io io = { .embedding = s == UNCLIP_STAGE_DECODER ? before : NULL,
                                  .noise = s == UNCLIP_STAGE_DECODER ? noise : NULL,
-                                 .low = s > UNCLIP_STAGE_DECODER ? before : NULL, .out = out };
+                                 .low = s > UNCLIP_STAGE_DECODER ? before : NULL, .out = out, .bytes = bytes };
         status = s == UNCLIP_STAGE_PRIOR && c->request->prior_ar ? uc_prior_ar_run(c, out, err)
                                                                   : uc_stage_run(c, stage, &io, err);
         free(before);
         before = out;
     }
-    if (!status) status = deliver(c, before, err);
+    if (!status) status = deliver(c, bytes, err);
     free(before);
+    free(bytes);
     free(noise);
     return status;
 }

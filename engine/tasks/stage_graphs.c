@@ -58,6 +58,13 @@ static void sampler_step(uc_graph *g, const uc_stage_shape *shape, const diffusi
                   .learned_variance = shape->sampler->learned_variance, .threshold = shape->sampler->threshold);
 }
 
+/* In a phase of its own, after all others. */
+static void picture_bytes(uc_graph *g, const uc_stage_shape *shape, const diffusion *d, int64_t size, int phase) {
+    if (!shape->bytes) return;
+    uc_set_phase(g, phase);
+    uc_to_bytes(g, uc_state(g, "bytes", UC_U8, UC_SHAPE3(shape->rows, size * size, 4)), d->x);
+}
+
 static int64_t network_rows(const uc_stage_shape *shape) { return shape->guided ? 2 * shape->rows : shape->rows; }
 
 uc_graph *uc_prior_graph(const uc_session *s, const uc_stage_shape *shape) {
@@ -102,6 +109,7 @@ uc_graph *uc_decoder_graph(const uc_session *s, const uc_stage_shape *shape) {
     const uc_unet_inputs in = { .x = network_input(g, shape, &d), .timesteps = d.timesteps,
                                 .time_addend = projected.time, .context = projected.context, .context_bias = bias };
     sampler_step(g, shape, &d, uc_unet_record(g, &m->decoder, &in));
+    picture_bytes(g, shape, &d, size, 2);
     return g;
 }
 
@@ -125,6 +133,7 @@ uc_graph *uc_upsampler_graph(const uc_session *s, unclip_stage stage, const uc_s
         const uc_unet_inputs in = { .x = uc_concat(g, 1, parts, 2), .timesteps = d.timesteps };
         sampler_step(g, shape, &d, uc_unet_record(g, c, &in));
     }
+    picture_bytes(g, shape, &d, size, networks[1] ? 3 : 2);
     return g;
 }
 

@@ -1,7 +1,8 @@
 /* stage_graphs.h - each stage as one graph: its network, what is prepared once, and the sampler's step.
  *
  * Every diffusion stage has the states x and x0 [rows, ...] F32, seeds [rows] I64, timesteps [steps] F32, and noise like
- * x when the noise is made by the host. Phase 0 prepares, phase 1 is a step; see each function for what else there is. */
+ * x when the noise is made by the host. Phase 0 prepares, phase 1 is a step; see each function for what else there is.
+ * The last phase of one that draws what is delivered turns x into its state bytes [rows, size*size, 4] U8. */
 #ifndef UC_TASKS_STAGE_GRAPHS_H
 #define UC_TASKS_STAGE_GRAPHS_H
 
@@ -12,6 +13,7 @@ typedef struct uc_stage_shape {
     int64_t rows;     /* pictures (for the prior: candidates) in the launch */
     bool guided;      /* the network sees 2 rows each: unconditional rows first */
     bool host_noise;
+    bool bytes;       /* the pictures are delivered */
     const uc_sampler_plan *sampler;
 } uc_stage_shape;
 

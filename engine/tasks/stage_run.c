@@ -236,7 +236,17 @@ static unclip_status finish_picture(running *r, float *out, unclip_error *err) {
     return status;
 }
 
-static unclip_status prepare(running *r, unclip_error *err) {
+static unclip_status finish_bytes(running *r, uint8_t *bytes, unclip_error *err) {
+    unclip_status status = backend_of(r)->run(r->program, r->graph->phase_count - 1, NULL, err);
+    if (!status) status = download(r, "bytes", bytes, err);
+    bool finite = true;
+    for (int64_t i = 0; i < r->rows * r->sample / 3 && !status; i++) finite = finite && bytes[4 * i + 3];
+    if (status || finite) return status;
+    status = download(r, "x", r->buffer, err);
+    return status ? status : check_finite(r, r->buffer, r->sample, err);
+}
+
+static unclip_status prepare(running *r, bool bytes, unclip_error *err) {
     uc_cascade *c = r->cascade;
     const uc_session *s = c->session;
     r->seeds = malloc((size_t)r->rows * sizeof *r->seeds);
@@ -248,7 +258,7 @@ static unclip_status prepare(running *r, unclip_error *err) {
         r->seeds[i] = uc_candidate_seed(uc_seed_of(c, (size_t)(i / candidates)), (int)(i % candidates));
     const uc_stage_shape shape = { .rows = r->rows, .guided = uc_guided(c->request, r->stage),
                                    .host_noise = c->noise.kind == UNCLIP_RNG_TORCH_CPU || r->sampler->refine,
-                                   .sampler = r->sampler };
+                                   .bytes = bytes, .sampler = r->sampler };
     const unclip_status status = uc_session_program(s, r->rows, uc_stage_graph(s, r->stage, &shape), &r->program, err);
     if (!status) r->graph = s->backend->plan(r->program)->graph;
     return status;
@@ -260,10 +270,11 @@ unclip_status uc_stage_run(uc_cascade *cascade, unclip_stage stage, const uc_sta
     running r = { .cascade = cascade, .stage = stage, .sampler = cascade->request->sampler[stage],
                   .rows = (int64_t)cascade->count * (prior ? cascade->request->candidates : 1),
                   .sample = uc_sample_count(cascade->session->model, stage) };
-    unclip_status status = prepare(&r, err);
+    unclip_status status = prepare(&r, io->bytes, err);
     if (!status) status = upload_inputs(&r, io, err);
     if (!status) status = r.sampler->refine ? run_inverse_steps(&r, err) : run_steps(&r, err);
-    if (!status) status = prior ? finish_prior(&r, io->out, err) : finish_picture(&r, io->out, err);
+    if (!status && io->bytes) status = finish_bytes(&r, io->bytes, err);
+    else if (!status) status = prior ? finish_prior(&r, io->out, err) : finish_picture(&r, io->out, err);
     if (r.program) backend_of(&r)->release(backend_of(&r), r.program);
     free(r.seeds);
     free(r.buffer);

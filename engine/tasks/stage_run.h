@@ -32,6 +32,7 @@ typedef struct uc_stage_io {
     const float *noise;      /* the first sample, like out, or NULL: drawn */
     const float *low;        /* upsamplers: [count, 3, h, w] */
     float *out;              /* prior: [count, clip_embed_dim], CLIP's scale; others: [count, 3, size, size] in [-1, 1] */
+    uint8_t *bytes;          /* instead of out, for pictures that are delivered: [count, size, size, 4], see to_bytes */
 } uc_stage_io;
 
 unclip_status uc_stage_run(uc_cascade *cascade, unclip_stage stage, const uc_stage_io *io, unclip_error *err);

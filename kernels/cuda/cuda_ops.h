@@ -37,7 +37,7 @@ typedef struct uc_cuda_kernel_entry {
 #define UC_CUDA_OPS(X) \
     X(group_norm) X(layer_norm) X(attention) X(embedding) X(timestep) X(activation) X(add) X(scale_shift) X(resample) \
     X(concat) X(repeat) X(select_row) X(gather_token) X(slice) X(transpose) X(image_to_tokens) X(tokens_to_image) \
-    X(noise_step) X(sample_token) X(reorder)
+    X(noise_step) X(sample_token) X(to_bytes) X(reorder)
 
 #define UC_CUDA_DECLARE(name) \
     unclip_status uc_cuda_##name(const uc_launch *launch, uc_cuda_stream stream, unclip_error *err); \

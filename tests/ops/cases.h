@@ -12,7 +12,8 @@ typedef enum fill {
     FILL_NORMAL,   /* about N(0, 1), bounded */
     FILL_FAR,      /* mean 1000, deviation 1: what must not cancel */
     FILL_CONSTANT, /* variance zero */
-    FILL_PEAKS     /* mostly small with a few values of 30 */
+    FILL_PEAKS,    /* mostly small with a few values of 30 */
+    FILL_BROKEN    /* some are NaN, some infinite */
 } fill;
 
 typedef struct op_case {

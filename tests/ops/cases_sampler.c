@@ -1,4 +1,4 @@
-/* cases_sampler.c - one step of a sampler: of diffusion, and of the autoregressive prior. */
+/* cases_sampler.c - one step of a sampler: of diffusion, and of the autoregressive prior; and the bytes of what comes out. */
 #include "case_list.h"
 
 #include <math.h>
@@ -92,4 +92,23 @@ void cases_sample_token(case_list *l) {
                      shapes[i].count, shapes[i].guided ? " guided" : "", (double)shapes[i].temperature);
             add_case(l, &c);
         }
+}
+
+void cases_to_bytes(case_list *l) {
+    static const struct { int n, h, w; fill fill; } shapes[] = {
+        { 1, 1, 1, FILL_NORMAL },  { 2, 5, 7, FILL_PEAKS }, { 3, 16, 16, FILL_NORMAL },
+        { 2, 37, 26, FILL_PEAKS }, { 1, 64, 64, FILL_FAR }, { 1, 128, 96, FILL_PEAKS },
+        { 2, 7, 9, FILL_BROKEN },  { 2, 12, 8, FILL_BROKEN },
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        op_case c = blank(UC_OP_to_bytes, &all_types[0], UC_PLAIN);
+        c.in[0] = UC_SHAPE4(shapes[i].n, 3, shapes[i].h, shapes[i].w);
+        c.out[0] = UC_SHAPE3(shapes[i].n, shapes[i].h * shapes[i].w, 4);
+        c.out_type = UC_U8;
+        c.fill = shapes[i].fill;
+        c.batched = 1;
+        snprintf(c.name, sizeof c.name, "n%d %dx%d%s", shapes[i].n, shapes[i].h, shapes[i].w,
+                 (const char *const[]){ "", " far", "", " peaks", " broken" }[shapes[i].fill]);
+        add_case(l, &c);
+    }
 }

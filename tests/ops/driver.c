@@ -37,6 +37,7 @@ static double number(const op_case *c, int slot, uint64_t seed, int64_t i) {
     if (slot > 0) return x;
     if (c->fill == FILL_FAR) return 1000 + x;
     if (c->fill == FILL_CONSTANT) return 0.75;
+    if (c->fill == FILL_BROKEN && i % 11 == 3) return i % 2 ? NAN : i % 3 ? INFINITY : -INFINITY;
     if (c->fill == FILL_PEAKS) return i % 31 == 5 ? 30 * x : 0.1 * x;
     return x;
 }

@@ -216,6 +216,13 @@ Test(ref_moves, pictures_and_tokens) {
     }
 }
 
+/* 127.5 and 128.5 are halves, which go to even; what lies outside is cut, what is no number is said to be none. */
+Test(ref_to_bytes, by_hand) {
+    const uc_view x = VALUES(UC_SHAPE4(1, 3, 1, 4), -1, 0, 1, 2, -3, 1.0 / 255, 0.5, NAN, INFINITY, -INFINITY, 0, 0);
+    const uc_view out = case_run_as(launch_of(UC_OP_to_bytes, x, absent, absent), UC_U8, UC_PLAIN, UC_SHAPE3(1, 4, 4));
+    EXPECT(out, 0, "bytes", 0, 0, 255, 0, 128, 128, 0, 0, 255, 191, 128, 255, 255, 0, 128, 0);
+}
+
 /* Rounded once, halves to even; and an NHWC buffer holds the channels innermost. */
 Test(ref_reorder, layouts_and_rounding) {
     const uc_view x = VALUES(UC_SHAPE4(1, 2, 1, 3), 1, 2, 3, 4, 5, 6);

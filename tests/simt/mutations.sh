@@ -97,6 +97,9 @@ mutant scan-no-barrier select.cuh noise_step noise_step 's/(parts\[warp\] = sum;
 mutant turn-no-barrier move.cu move "transpose reorder" 's/    __syncthreads\(\);\n//' "turn: barrier between writing and reading the tile deleted"
 mutant grid-too-small move.cu move "concat repeat" 's/\(most \+ MOVE_THREADS - 1\) \/ MOVE_THREADS/(most + MOVE_THREADS - 1 - (most > 2)) \/ MOVE_THREADS - (most > 300)/' "copy: one block too few"
 mutant window-unclamped resample.cu resample resample 's/\(end \/ \(2 \* to\) < from \? end \/ \(2 \* to\) : from\)/(end \/ (2 * to))/' "resample: window not cut at the picture's edge"
+mutant bytes-cut-off to_bytes.cu to_bytes to_bytes 's/rintf\(fminf/(fminf/' "picture to bytes: fractions cut off instead of rounded"
+mutant bytes-any-finite to_bytes.cu to_bytes to_bytes 's/is_finite\(red\) && is_finite\(green\) && //' "picture to bytes: only blue is looked at for what is no number"
+mutant bytes-of-neighbour to_bytes.cu to_bytes to_bytes 's/p\.out\[n \* p\.pixels \+ i\]/p.out[n * (p.pixels - p.pixels % 4) + i]/' "picture to bytes: images side by side as if all had a multiple of four pixels"
 [ "$build" = --apply ] && caught=$((planted - broken))
 echo
 echo "$caught passed, $((planted - caught)) failed, 0 skipped"
