@@ -78,9 +78,14 @@ static unclip_status describe(chosen *c, const uc_launch *key, unclip_error *err
                                                       sizeof transposed), "describing", err);
     if (!status && given(&key->in[UC_MATMUL_BIAS])) {
         const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+        /* the choice comes before the bias: an address as even as weights have it, which nobody reads */
+        const void *somewhere = (const void *)(uintptr_t)256;
         status =
             check(cublasLtMatmulDescSetAttribute(c->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue),
                   "describing the bias", err);
+        if (!status)
+            status = check(cublasLtMatmulDescSetAttribute(c->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &somewhere,
+                                                          sizeof somewhere), "describing the bias", err);
     }
     if (!status) status = check(cublasLtMatrixLayoutCreate(&c->weight, type, i, o, (int64_t)i), "describing", err);
     if (!status) status = check(cublasLtMatrixLayoutCreate(&c->x, type, i, m, (int64_t)i), "describing", err);
