@@ -60,9 +60,15 @@ inline long long numbers_in_unit(const move_problem &p, size_t bytes) {
     return numbers;
 }
 
-template <class U> bool copy_fits(const move_problem &p) { return !p.turns && numbers_in_unit(p, sizeof(U)); }
+/* Copies count their units in 32 bits, for the sake of the division. */
+inline bool countable(const move_problem &p, long long unit) { return p.outer * most_width(p) / unit < (1LL << 32); }
 
-inline bool convert_fits(const move_problem &p) { return !p.turns; }
+template <class U> bool copy_fits(const move_problem &p) {
+    const long long unit = p.turns ? 0 : numbers_in_unit(p, sizeof(U));
+    return unit && countable(p, unit);
+}
+
+inline bool convert_fits(const move_problem &p) { return !p.turns && countable(p, 1); }
 
 template <class U> bool turn_fits(const move_problem &p) {
     return p.turns && one_type(p) && uc_dtype_size((uc_dtype)p.out_type) == sizeof(U);
@@ -114,9 +120,9 @@ inline move_problem turn_of(const uc_launch &l, long long batch, long long rows,
     return p;
 }
 
-/* What all moves can take: floating types, aligned memory, fewer than 2^32 numbers. */
+/* What all moves can take: floating types, aligned memory. */
 inline bool movable(const uc_launch &l, const move_problem &p) {
-    bool good = is_float(l.out[0]) && aligned(p.out, 16) && p.outer * most_width(p) < (1LL << 32);
+    bool good = is_float(l.out[0]) && aligned(p.out, 16);
     for (int k = 0; k < p.parts; k++) good = good && is_float(l.in[k]) && aligned(p.part[k].from.data, 16);
     return good && (!p.turns || (p.batch <= 65535 && p.rows <= 65535LL * TILE));
 }
