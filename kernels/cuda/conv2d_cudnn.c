@@ -6,8 +6,8 @@
  * before the bias; otherwise the convolution is alone and the sums follow in kernels of ours. The first engine that the
  * heuristic names for the shape of one image, and that is deterministic and keeps f32 out of tensor cores (which round
  * it to TF32), is kept for every batch: a batch gets a plan with this engine and these knobs (tiles, split of sums), so
- * that each image's sums are taken in the same order. Where the engine refuses the batch's shape, its images are
- * convolved one by one. That a batch does have the bytes of its images alone is what the cases of unclip-check-ops with
+ * that each image's sums are taken in the same order. Where the engine refuses the batch's shape, or the batch has more
+ * than 2^31 elements, its images are convolved one by one. That a batch does have the bytes of its images alone is what the cases of unclip-check-ops with
  * several images compare, on the device; what is chosen for an H100, tests/nvcc/cudnn_plans.c asks without one. */
 #include <cudnn.h>
 #include <stdlib.h>
@@ -349,6 +349,11 @@ unclip_status uc_cudnn_choose(void *handle, uc_cuda_library_op *op, unclip_error
     return UNCLIP_OK;
 }
 
+/* No engine promises more elements than an int counts; what one beyond does is not asked. */
+static bool countable(const uc_launch *l) {
+    return uc_shape_count(l->in[UC_CONV_X].shape) <= INT32_MAX && uc_shape_count(l->out[0].shape) <= INT32_MAX;
+}
+
 /* What was made for a batch, or NULL. */
 static chosen *of_batch(const uc_cuda_library_op *op, int64_t batch) {
     chosen *c = op->choice;
@@ -367,7 +372,7 @@ unclip_status uc_cudnn_choose_batch(void *handle, const uc_cuda_library_op *op, 
     if (given(&key.in[UC_CONV_RESIDUAL])) key.in[UC_CONV_RESIDUAL].shape.dim[0] = batch;
     c->batch = batch;
     c->fused = one->fused;
-    if (!one->repeatable || !make_graph(handle, c, &key, &graph) || !make_plan_by(handle, c, graph, &one->recipe))
+    if (!one->repeatable || !countable(&key) || !make_graph(handle, c, &key, &graph) || !make_plan_by(handle, c, graph, &one->recipe))
         destroy_parts(c);
     c->next = one->next;
     one->next = c;

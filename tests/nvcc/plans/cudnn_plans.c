@@ -124,6 +124,12 @@ static void expect(bool holds, const char *what, const layer *l, uc_dtype type) 
                l->side, l->kernel, l->stride, l->residual ? ", residual" : "", uc_dtype_name(type));
 }
 
+/* Of the larger of both pictures. */
+static int64_t most_elements(const layer *l) {
+    const int64_t side = l->side, smaller = side / l->stride, in = l->in * side * side;
+    return in > l->out * smaller * smaller ? in : l->out * smaller * smaller;
+}
+
 static void check_layer(const layer *l, uc_dtype type) {
     static const int64_t batches[] = { 2, 6, 16 };
     uc_cuda_library_op op = op_of(l, type);
@@ -143,7 +149,9 @@ static void check_layer(const layer *l, uc_dtype type) {
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         const unclip_status status = uc_cudnn_choose_batch(NULL, &op, batches[i], &err);
         const chosen *batch = status ? NULL : of_batch(&op, batches[i]);
-        expect(batch && batch->plan, "a batch at once with the engine of one", l, type);
+        /* cuDNN takes more elements than an int counts without a word; we do not */
+        if (most_elements(l) * batches[i] > INT32_MAX) expect(batch && !batch->plan, "a large batch in parts", l, type);
+        else expect(batch && batch->plan, "a batch at once with the engine of one", l, type);
     }
     uc_cudnn_forget(op.choice);
 }
