@@ -44,7 +44,7 @@ shift $((OPTIND - 1))
 [[ $budget =~ ^[1-9][0-9]*$ ]] || { echo "-t $budget: not a number of seconds" >&2; exit 2; }
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=(build ops goldens bench peers sanitizer)
-declare -A longest=([build]=240 [ops]=120 [goldens]=120 [bench]=240 [peers]=240 [sanitizer]=300 [tests]=300)
+declare -A longest=([build]=240 [ops]=120 [goldens]=150 [bench]=240 [peers]=240 [sanitizer]=300 [tests]=300)
 for part in "${parts[@]}"; do
     [ -n "${longest[$part]-}" ] || { echo "there is no part $part" >&2; usage >&2; exit 2; }
 done
@@ -66,9 +66,10 @@ fi
 steps=$build/gpu-steps.tsv
 touch "$steps"
 cores=$(nproc)
+few=$((cores > 4 ? 4 : cores))
 python=$(command -v python3 || true)
 bin=$build/bin
-export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$((cores > 4 ? 4 : cores)) PYTHONUNBUFFERED=1
+export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$few PYTHONUNBUFFERED=1
 
 # ---- steps -----------------------------------------------------------------------------------------------------------
 
@@ -200,10 +201,10 @@ part_goldens() {
     local type name
     need test_parity || return
     export UNCLIP_TEST_DEVICE=$device
-    step "parity in f32" 200 "$bin/test_parity" --jobs 2 \
+    step "parity in f32" 200 "$bin/test_parity" --jobs "$few" \
         --filter '@(parity_networks/*_cpu|parity_pictures/*|parity_stages/*)'
-    step "parity in f16 and bf16" 100 "$bin/test_parity" --jobs 2 --filter 'parity_half/*'
-    [ $gpu = 0 ] || step "parity of the model that ships" 150 "$bin/test_parity" --jobs 2 \
+    step "parity in f16 and bf16" 100 "$bin/test_parity" --jobs "$few" --filter 'parity_half/*'
+    [ $gpu = 0 ] || step "parity of the model that ships" 150 "$bin/test_parity" --jobs "$few" \
         --filter '@(parity_solids|parity_tiny_b)/*'
     for type in f32 f16 bf16; do
         step "tiny-a checked in $type" 60 bash -c "checked_picture tiny-a $type 64"
