@@ -98,8 +98,11 @@ template <int V> __device__ inline affine<V> affine_of(const problem &p, int n, 
 }
 
 template <class T, int V> __device__ inline void store_normal(T *to, const float d[V], const affine<V> &a, int act) {
+    float y[V];
+    for (int k = 0; k < V; k++) y[k] = (d[k] - a.mean) * a.scale[k] + a.shift[k];
+    activate(act, y);
     pack<T, V> out;
-    for (int k = 0; k < V; k++) out.at[k] = from_float<T>(activate(act, (d[k] - a.mean) * a.scale[k] + a.shift[k]));
+    for (int k = 0; k < V; k++) out.at[k] = from_float<T>(y[k]);
     store_pack<T, V>(to, out);
 }
 
@@ -210,7 +213,7 @@ __device__ inline moments merge_chunks(const problem &p, int n, int group) {
     return merge_warp(m);
 }
 
-template <class T, int V> __global__ void __launch_bounds__(THREADS, 2) k_group_norm_apply(problem p, int groups) {
+template <class T, int V> __global__ void __launch_bounds__(THREADS, 3) k_group_norm_apply(problem p, int groups) {
     UC_SHARED(float2, normal, [MOST_GROUPS]); /* (mean, rstd) */
     const int n = (int)blockIdx.z, first_group = (int)blockIdx.y * groups, warp = (int)threadIdx.x / 32;
     for (int g = warp; g < groups; g += (int)blockDim.x / 32) {

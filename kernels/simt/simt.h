@@ -85,6 +85,8 @@ inline unsigned atomicAdd(unsigned *at, unsigned value) { return __atomic_fetch_
 
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline float __fmul_rn(float a, float b) { return a * b; }
+/* Zero where the divisor is beyond 2^126, as the device has it. */
+inline float __fdividef(float a, float b) { return std::fabs(b) > 0x1p126f ? a * 0.0f : a / b; }
 inline unsigned __float_as_uint(float x) { return simt::bits_of(x); }
 inline float __uint_as_float(unsigned bits) { return simt::float_of(bits); }
 
