@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "../kernels/cpu/conv2d_bf16.h"
 #include "../kernels/cpu/cpu.h"
 #include "../kernels/cpu/gemm.h"
 #include "../kernels/cpu/onednn.h"
@@ -14,6 +15,7 @@
 typedef struct prepared_weight {
     const void *data; /* the key: where the file's bytes lie */
     uc_shape shape;
+    bool bf16; /* in conv2d_bf16.h's order, not gemm.h's */
     void *packed;
 } prepared_weight;
 
@@ -27,8 +29,8 @@ typedef struct cpu_backend {
 /* The operations whose weight is prepared. */
 static bool has_weight(const uc_launch *l) { return l->kind == UC_OP_conv2d || l->kind == UC_OP_matmul; }
 
-/* How a launch is done; with ONEDNN, by which kernel. */
-typedef struct decision { uc_way way; const uc_onednn_shape *shape; } decision;
+/* How a launch is done; with ONEDNN, by which kernel; DIRECT in bf16 on tiles. */
+typedef struct decision { uc_way way; const uc_onednn_shape *shape; bool bf16; } decision;
 
 /* As tuned, where that can be done. */
 static bool decide_tuned(const cpu_backend *b, const uc_launch *l, decision *d) {
@@ -41,6 +43,8 @@ static decision decide(const cpu_backend *b, const uc_launch *l) {
     decision d = { .way = UC_WAY_DEFAULT };
     if (!has_weight(l) || decide_tuned(b, l, &d)) return d;
     d.way = UC_WAY_DIRECT;
+    d.bf16 = uc_cpu_conv2d_bf16_pays(l);
+    if (d.bf16) return d;
     if (l->kind == UC_OP_conv2d && uc_cpu_winograd_pays(l, b->dnn != NULL)) d.way = UC_WAY_WINOGRAD;
     else if (b->dnn && !uc_cpu_tiles_pay(l)) d.shape = uc_onednn_shape_of(b->dnn, l);
     if (d.shape) d.way = UC_WAY_ONEDNN;
@@ -54,6 +58,7 @@ uc_way uc_backend_cpu_way(const uc_backend *backend, const uc_launch *launch) {
 static size_t scratch(const void *self, const uc_launch *l) {
     const decision d = decide(self, l);
     if (d.shape) return uc_onednn_scratch(d.shape);
+    if (d.bf16) return uc_cpu_conv2d_bf16_scratch(l);
     if (d.way == UC_WAY_WINOGRAD) return uc_cpu_winograd_scratch(l);
     if (l->kind == UC_OP_conv2d) return uc_cpu_conv2d_packed_scratch(l);
     if (l->kind == UC_OP_matmul) return uc_cpu_matmul_packed_scratch(l);
@@ -71,6 +76,11 @@ static bool run_conv2d(const uc_launch *l, const void *packed) {
     return true;
 }
 
+static bool run_conv2d_bf16(const uc_launch *l, const void *packed) {
+    uc_cpu_conv2d_bf16(l, packed);
+    return true;
+}
+
 static bool run_winograd(const uc_launch *l, const void *packed) {
     uc_cpu_winograd(l, packed);
     return true;
@@ -84,9 +94,11 @@ static bool run_matmul(const uc_launch *l, const void *packed) {
 static bool run_library(const uc_launch *l, const void *op) { return uc_onednn_run(op, l); }
 
 /* The packed form of a weight, made at its first use. */
-static unclip_status packed_weight(cpu_backend *b, const uc_view *weight, const void **packed, unclip_error *err) {
+static unclip_status packed_weight(cpu_backend *b, const uc_view *weight, bool bf16, const void **packed,
+                                   unclip_error *err) {
     for (size_t i = 0; i < b->weight_count; i++)
-        if (b->weights[i].data == weight->data && uc_shape_equal(b->weights[i].shape, weight->shape)) {
+        if (b->weights[i].data == weight->data && b->weights[i].bf16 == bf16 &&
+            uc_shape_equal(b->weights[i].shape, weight->shape)) {
             *packed = b->weights[i].packed;
             return UNCLIP_OK;
         }
@@ -98,14 +110,19 @@ static unclip_status packed_weight(cpu_backend *b, const uc_view *weight, const 
         b->weight_capacity = capacity;
     }
     prepared_weight *w = &b->weights[b->weight_count];
-    const size_t bytes = uc_cpu_packed_bytes(weight);
+    const size_t bytes = bf16 ? uc_cpu_conv2d_bf16_packed_bytes(weight) : uc_cpu_packed_bytes(weight);
     void *block = NULL;
     if (posix_memalign(&block, UC_ARENA_ALIGN, bytes)) return uc_fail_memory(err, bytes, "a prepared weight");
-    *w = (prepared_weight){ .data = weight->data, .shape = weight->shape, .packed = block };
-    uc_cpu_pack(w->packed, weight, b->host.base.options.threads);
+    *w = (prepared_weight){ .data = weight->data, .shape = weight->shape, .bf16 = bf16, .packed = block };
+    (bf16 ? uc_cpu_conv2d_bf16_pack : uc_cpu_pack)(w->packed, weight, b->host.base.options.threads);
     b->weight_count++;
     *packed = w->packed;
     return UNCLIP_OK;
+}
+
+/* Whether a kernel for products of the run's own type has to round the file's weights first. */
+static bool rounds_weight(const uc_launch *l) {
+    return l->in[UC_CONV_WEIGHT].dtype != l->in[0].dtype && l->in[0].dtype != UC_F32;
 }
 
 static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_host_kernel *kernel, unclip_error *err) {
@@ -116,14 +133,15 @@ static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_h
     if (d.shape) {
         kernel->run = run_library;
         kernel->prepared = uc_onednn_prepare(b->dnn, d.shape, launch);
-        kernel->rounds_weight =
-            launch->in[UC_CONV_WEIGHT].dtype != launch->in[0].dtype && launch->in[0].dtype != UC_F32;
+        kernel->rounds_weight = rounds_weight(launch);
         return kernel->prepared ? UNCLIP_OK
                                 : uc_fail(err, UNCLIP_ERR_MEMORY, "no memory for a weight in oneDNN's order");
     }
     const void *packed = NULL;
-    const unclip_status status = packed_weight(b, &launch->in[UC_CONV_WEIGHT], &packed, err);
-    kernel->run = launch->kind == UC_OP_matmul    ? run_matmul
+    const unclip_status status = packed_weight(b, &launch->in[UC_CONV_WEIGHT], d.bf16, &packed, err);
+    kernel->rounds_weight = d.bf16 && rounds_weight(launch);
+    kernel->run = launch->kind == UC_OP_matmul ? run_matmul
+                  : d.bf16                     ? run_conv2d_bf16
                   : d.way == UC_WAY_WINOGRAD ? run_winograd
                                              : run_conv2d;
     kernel->prepared = packed;

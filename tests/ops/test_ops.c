@@ -9,6 +9,7 @@
 #include "driver.h"
 #include "engine/core/philox.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/conv2d_bf16.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/winograd.h"
@@ -96,6 +97,28 @@ static size_t tiles_scratch(const op_way *way, const uc_launch *l, void *prepare
 static void tiles_run(const op_way *way, const uc_launch *l, void *prepared) {
     (void)way;
     uc_cpu_tiles_packed(l, prepared);
+}
+
+/* ---- bf16 convolution on tiles ----------------------------------------------------------------------------------- */
+
+static void *conv2d_bf16_prepare(const op_way *way, const uc_launch *l, bool *skipped) {
+    (void)way;
+    *skipped = !uc_cpu_conv2d_bf16_can(l);
+    if (*skipped) return NULL;
+    void *packed = NULL;
+    if (posix_memalign(&packed, 64, uc_cpu_conv2d_bf16_packed_bytes(&l->in[UC_CONV_WEIGHT]))) abort();
+    uc_cpu_conv2d_bf16_pack(packed, &l->in[UC_CONV_WEIGHT], 1);
+    return packed;
+}
+
+static size_t conv2d_bf16_scratch(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way, (void)prepared;
+    return uc_cpu_conv2d_bf16_scratch(l);
+}
+
+static void conv2d_bf16_run(const op_way *way, const uc_launch *l, void *prepared) {
+    (void)way;
+    uc_cpu_conv2d_bf16(l, prepared);
 }
 
 /* ---- oneDNN ------------------------------------------------------------------------------------------------------ */
@@ -260,6 +283,16 @@ Test(ops, int8_tiles_scale_each_row) {
     }
     free(packed);
     free(l.scratch);
+}
+
+Test(ops, conv2d_in_bf16_by_tiles) {
+    const op_way way = { .name = "bf16 tiles of a run in bf16",
+                         .scratch = conv2d_bf16_scratch,
+                         .prepare = conv2d_bf16_prepare,
+                         .run = conv2d_bf16_run,
+                         .finish = packed_finish,
+                         .rounds_weight = true };
+    check_all(UC_OP_conv2d, &way);
 }
 
 Test(ops, attention_by_bf16_products) {
