@@ -298,7 +298,11 @@ bool uc_cpu_conv2d_bf16_can(const uc_launch *l) {
            (!residual->shape.rank || residual->dtype == UC_BF16) && w[0] % PANEL == 0 && w[1] % CHANNELS == 0;
 }
 
-bool uc_cpu_conv2d_bf16_pays(const uc_launch *l) { return uc_cpu_conv2d_bf16_can(l); }
+/* Measured on an Emerald Rapids processor in turns with oneDNN: 1.1 to 2.4 times as fast, most where weights are many;
+ * with fewer channels no faster, and slower on small pictures. */
+bool uc_cpu_conv2d_bf16_pays(const uc_launch *l) {
+    return uc_cpu_conv2d_bf16_can(l) && l->in[UC_CONV_WEIGHT].shape.dim[1] >= 256;
+}
 
 #if defined(__clang__)
 #pragma clang attribute pop
