@@ -33,7 +33,8 @@ int64_t uc_sample_count(const uc_model *model, unclip_stage stage) {
     return 3 * size * size;
 }
 
-void uc_picture_bytes(uint8_t *rgb, const float *planes, int64_t size) {
+/* A preview: [-1, 1] planes [3, size, size] as rows of RGB bytes, rounded as the operation to_bytes does. */
+static void picture_bytes(uint8_t *rgb, const float *planes, int64_t size) {
     const int64_t pixels = size * size;
     for (int64_t i = 0; i < pixels; i++)
         for (int64_t c = 0; c < 3; c++) {
@@ -97,7 +98,7 @@ static unclip_status report(running *r, int done, unclip_error *err) {
         if (!r->preview) return uc_fail_memory(err, (size_t)r->sample, "preview");
         const unclip_status status = download(r, "x0", r->buffer, err);
         if (status) return status;
-        uc_picture_bytes(r->preview, r->buffer, size);
+        picture_bytes(r->preview, r->buffer, size);
         preview.width = preview.height = (int)size;
         preview.rgb = r->preview;
         preview.index = c->first;

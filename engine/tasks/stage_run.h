@@ -47,7 +47,4 @@ void uc_keep_best(const uc_cascade *cascade, const float *candidates, int64_t di
 /* A clock for durations. */
 double uc_seconds_now(void);
 
-/* Prints [-1, 1] planes [3, size, size] as rows of RGB bytes: round(255 (x/2 + 1/2)), half to even, as diffusers. */
-void uc_picture_bytes(uint8_t *rgb, const float *planes, int64_t size);
-
 #endif
