@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Everything that only a GPU can tell, in less than ten minutes on one H100 with 16 cores, what says most first; no part stops
-# at its first failure, and any can be started again by itself. The machine needs nvcc, CMake, a C compiler and cuDNN 9 (the
-# toolkit's or that of Python's packages), no network and no development packages: bench/gpu-bundle.sh carries those.
+# Everything that only a GPU can tell, in less than ten minutes on one H100 with 16 cores, what says most first; no part
+# stops at its first failure, any can be started again by itself, and neighbours that time nothing run side by side. The
+# machine needs nvcc, CMake, a C compiler and cuDNN 9 (the toolkit's or that of Python's packages), no network and no
+# development packages: bench/gpu-bundle.sh carries those.
 #
 #   bench/gpu.sh [-o OUT] [-b BUILD] [-p BUNDLE] [-d DEVICE] [-m MODEL] [-t SECONDS] [PART ...]
 #
@@ -11,12 +12,12 @@
 #              in any batch
 #   bench      limits of this GPU, pictures, stages and operations of a model of Karlo's size, in batches of 1 and 8
 #   peers      the same operations in PyTorch, the same networks in diffusers, eager and compiled
-#   sanitizer  compute-sanitizer: memcheck, racecheck, synccheck, initcheck on the small cases, a box of time each;
-#              registers, spills and instructions
+#   sanitizer  compute-sanitizer: memcheck, racecheck, synccheck, initcheck on the small cases, a box of time each
+#   nvcc       registers, spills and instructions of the machine code
 #   tests      all other tests that know a device; not among the parts that are run when none is named
 #
-#   -o  results: PART.log of each part, bench.jsonl, gpu.json (steps, failures, targets; complete after each part);
-#       default $OUT, else BUILD/gpu
+#   -o  results: PART.log of each part, bench.jsonl, gpu.json (steps, failures, targets; complete after each part that
+#       is timed); default $OUT, else BUILD/gpu
 #   -b  build folder; default build/gpu-machine
 #   -p  the bundle, a folder or its .tar.gz; default build/gpu-bundle or build/gpu-bundle.tar.gz, if one is there
 #   -d  cuda:0; with sim:0 or cpu the same steps run without a GPU, in sizes that only show that they work
@@ -43,8 +44,8 @@ done
 shift $((OPTIND - 1))
 [[ $budget =~ ^[1-9][0-9]*$ ]] || { echo "-t $budget: not a number of seconds" >&2; exit 2; }
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(build ops goldens bench peers sanitizer)
-declare -A longest=([build]=240 [ops]=120 [goldens]=150 [bench]=240 [peers]=240 [sanitizer]=300 [tests]=300)
+[ ${#parts[@]} -gt 0 ] || parts=(build ops goldens bench peers sanitizer nvcc)
+declare -A longest=([build]=240 [ops]=120 [goldens]=150 [bench]=240 [peers]=240 [sanitizer]=300 [nvcc]=200 [tests]=300)
 for part in "${parts[@]}"; do
     [ -n "${longest[$part]-}" ] || { echo "there is no part $part" >&2; usage >&2; exit 2; }
 done
@@ -93,13 +94,13 @@ step() {
     [ "$limit" -lt "$left" ] || limit=$left
     begin=$SECONDS
     echo "==== $name: $*" >>"$log"
-    timeout -k 10 "$limit" "$@" >"$build/gpu-step.txt" 2>&1 </dev/null
+    timeout -k 10 "$limit" "$@" >"$last" 2>&1 </dev/null
     rc=$?
-    cat "$build/gpu-step.txt" >>"$log"
+    cat "$last" >>"$log"
     echo "==== $name: status $rc after $((SECONDS - begin)) s" >>"$log"
     case $rc in
     0) state=passed ;;
-    77) state=skipped why=$(tail -n 1 "$build/gpu-step.txt" | cut -c 1-200) ;;
+    77) state=skipped why=$(tail -n 1 "$last" | cut -c 1-200) ;;
     124 | 137) state=$([ "$box" = 1 ] && echo boxed || echo cut) why="ended after $limit s" ;;
     *) state=failed why=$(failures | head -n 1 | cut -c 1-200) ;;
     esac
@@ -114,7 +115,7 @@ failures() {
     local test='FAILED|\[----\].*(:|Assertion)|\[FAIL\]|unclip' tool='CMake Error|ninja: .*(error|failed)'
     local sanitizer='========= (Invalid|Error|Race|Warning: Race|Uninit|Barrier|Program hit|ERROR SUMMARY: [1-9])'
     grep -E "^($test|$tool|$sanitizer)|error:|Errors while running|\*\*\*(Failed|Timeout|Exception)" \
-        "$build/gpu-step.txt" | head -n 20 | grep . || { [ "$box" = 1 ] || tail -n 1 "$build/gpu-step.txt"; }
+        "$last" | head -n 20 | grep . || { [ "$box" = 1 ] || tail -n 1 "$last"; }
 }
 
 need() { # PROGRAM: of the build
@@ -228,18 +229,22 @@ part_sanitizer() {
         return
     fi
     local common=(--error-exitcode 9 --print-limit 20 --report-api-errors no)
+    local longest_box=$(((deadline - SECONDS) / 5))
+    [ $longest_box -lt 60 ] || longest_box=60
     box=1
     for tool in memcheck racecheck synccheck initcheck; do
         local libraries=0 # whose kernels are not ours to check, and take long; but they get our pointers
         [ $tool != memcheck ] || libraries=1
-        step "$tool, small cases" 60 "$sanitizer" --tool "$tool" "${common[@]}" \
+        step "$tool, small cases" "$longest_box" "$sanitizer" --tool "$tool" "${common[@]}" \
             "$bin/unclip-check-ops" --device "$device" --most 2500 --libraries $libraries
     done
-    step "memcheck, a picture" 60 "$sanitizer" --tool memcheck "${common[@]}" \
+    step "memcheck, a picture" "$longest_box" "$sanitizer" --tool memcheck "${common[@]}" \
         "$bin/unclip-cuda" -q --device "$device" -m tests/goldens/models/tiny-a -p x -s 1 --steps 3 --prior-steps 3 \
         --size 64 -o "$build/gpu-memcheck.png"
-    box=0
-    step "registers, spills, instructions" 150 env UNCLIP_NVCC_ARCHITECTURES="$(architecture)" UNCLIP_NVCC_JOBS="$cores" \
+}
+
+part_nvcc() {
+    step "registers, spills, instructions" 200 env UNCLIP_NVCC_ARCHITECTURES="$(architecture)" UNCLIP_NVCC_JOBS="$cores" \
         bash tests/nvcc/nvcc.sh . "$build"
 }
 
@@ -296,16 +301,33 @@ check_device=$device # the operations alone know no device cpu
 [ "$device" != cpu ] || check_device=sim:0
 begin=$SECONDS end=$((SECONDS + budget))
 export PATH=$PATH:/usr/local/cuda/bin
-for part in "${parts[@]}"; do
-    awk -F '\t' -v part="$part" '$1 != part' "$steps" >"$steps.new" && mv "$steps.new" "$steps"
-    log=$out/$part.log
+report() { [ -z "$python" ] || "$python" bench/gpu/report.py "$steps" "$out" "$device" >"$build/gpu-report.txt"; }
+
+run_part() {
+    log=$out/$part.log last=$build/gpu-step-$part.txt
     deadline=$((SECONDS + longest[$part]))
     [ "$deadline" -lt "$end" ] && [ ${#parts[@]} -gt 1 ] || deadline=$end
     : >"$log"
     "part_$part"
-    [ -z "$python" ] || "$python" bench/gpu/report.py "$steps" "$out" "$device" >"$build/gpu-report.txt"
+}
+
+for part in "${parts[@]}"; do
+    awk -F '\t' -v part="$part" '$1 != part' "$steps" >"$steps.new" && mv "$steps.new" "$steps"
+done
+beside=()
+for part in "${parts[@]}"; do
+    case $part in
+    ops | goldens | sanitizer | nvcc | tests) run_part & beside+=($!) ;;
+    *)
+        [ ${#beside[@]} = 0 ] || wait "${beside[@]}"
+        beside=()
+        run_part
+        report
+        ;;
+    esac
 done
 wait
+report
 cat "$build/gpu-report.txt" 2>/dev/null
 echo "$((SECONDS - begin)) s, results in $out"
 ! awk -F '\t' '{ print $3 }' "$steps" | grep -qE '^(failed|cut)$'

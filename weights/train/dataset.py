@@ -46,7 +46,7 @@ class Pictures:
         paths = sorted(pathlib.Path(folder).glob(f"{pattern}.images.npy"))
         if not paths:
             raise FileNotFoundError(f"no {pattern}.images.npy in {folder}: run weights.train.dataset first")
-        self.images = np.concatenate([np.load(path, mmap_mode="r") for path in paths])
+        self.images = torch.from_numpy(np.concatenate([np.load(path, mmap_mode="r") for path in paths]))
         labels = np.concatenate([np.load(str(path).replace(".images.", ".labels.")) for path in paths])
         self.labels = torch.from_numpy(labels.astype(np.int64))
         self.scenes = [scenes.scene_from_labels(row) for row in labels]
@@ -56,12 +56,18 @@ class Pictures:
     def __len__(self):
         return len(self.images)
 
+    def to(self, device):
+        """Keeps the pictures on a device, where `pixels` then makes its batches."""
+        self.images = self.images.to(device)
+        return self
+
     def draw(self, batch):
         return self.indices.randint(0, len(self), batch)
 
     def pixels(self, index, size=PICTURE):
         """[batch, 3, size, size] in -1..1."""
-        pixels = torch.from_numpy(self.images[index]).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+        chosen = self.images[torch.as_tensor(index, device=self.images.device)]
+        pixels = chosen.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
         if size != PICTURE:
             pixels = torch.nn.functional.avg_pool2d(pixels, PICTURE // size)
         return pixels.contiguous()

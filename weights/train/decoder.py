@@ -28,12 +28,12 @@ from weights.train import channels_last, diffusion, networks, sampling, tokenize
 from weights.train.dataset import Pictures
 from weights.train.optimizer import MuonWithAdam
 
-BATCH = 32
 LARGEST_WEIGHT = 5.0
 SMALLEST_WEIGHT = 0.3
 HIGH_NOISE_POWER = 2.0     # timesteps for layouts, which more noise decides at full size: 1000 * (1 - u ** power)
 OUTLINES_FROM = 0.6        # share of the budget from which on most timesteps are 1000 * sigmoid(normal + 0.2)
 LAYOUTS_KEPT = 0.2         # share of timesteps that stay as before then
+LITTLE_NOISE = 400         # timesteps below, where a run's last steps are; --little-noise gives their share then
 BOUND_WEIGHT = 0.1         # the paper's 1 with a loss some ten times larger
 OUTSIDE_WEIGHT = 0.02      # keeps v in -1..1: of the thousand steps only the last few feel it, a respaced run all
 LIKENESS_BELOW = 700       # timesteps at which the image encoder compares, in the same last part
@@ -92,21 +92,25 @@ class Conditions:
 class Target:
     """What the network predicts, which timesteps it trains on and how much each counts."""
 
-    def __init__(self, start, abar, layouts_kept=LAYOUTS_KEPT):
-        self.layouts_kept = layouts_kept
-        self.kind = sampling.prediction(start) if start else "sample"
+    def __init__(self, args, abar):
+        self.layouts_kept, self.little_noise = args.layouts_kept, args.little_noise
+        self.outlines_from = args.outlines_from
+        self.kind = sampling.prediction(args.start_from) if args.start_from else "sample"
         self.abar = abar
         ratio = abar / (1 - abar)
-        self.weight = ratio.clamp(SMALLEST_WEIGHT, LARGEST_WEIGHT)
+        self.weight = ratio.clamp(SMALLEST_WEIGHT, args.largest_weight)
         if self.kind == "epsilon":
-            self.weight = (self.weight / ratio).clamp(max=LARGEST_WEIGHT)
+            self.weight = (self.weight / ratio).clamp(max=args.largest_weight)
 
     def timesteps(self, batch, share, small):
         u = torch.rand(batch)
         if not small:
             u = 1 - u ** HIGH_NOISE_POWER
-            if share > OUTLINES_FROM:
-                u = torch.where(torch.rand(batch) < self.layouts_kept, u, torch.sigmoid(torch.randn(batch) + 0.2))
+            if share >= self.outlines_from:
+                choice = torch.rand(batch)
+                u = torch.where(choice < self.layouts_kept, u, torch.sigmoid(torch.randn(batch) + 0.2))
+                little = torch.rand(batch) * LITTLE_NOISE / diffusion.STEPS
+                u = torch.where(choice > 1 - self.little_noise, little, u)
         return (u * diffusion.STEPS).long().clamp(max=diffusion.STEPS - 1)
 
     def errors(self, output, clean, noise, noisy, t):
@@ -143,11 +147,17 @@ def main():
     parser.add_argument("--small-share", type=float, default=0.5, help="share of the budget at 32 pixels")
     parser.add_argument("--layouts-kept", type=float, default=LAYOUTS_KEPT,
                         help="share of timesteps for layouts and lights in the last part of the budget")
+    parser.add_argument("--little-noise", type=float, default=0.0,
+                        help="share of timesteps of little noise in the last part of the budget")
+    parser.add_argument("--outlines-from", type=float, default=OUTLINES_FROM,
+                        help="share of the budget from which on its last part begins")
+    parser.add_argument("--largest-weight", type=float, default=LARGEST_WEIGHT)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--average-decay", type=float, default=0.999)
     parser.add_argument("--name", default="decoder")
     args = parser.parse_args()
     device = training.prepare(args)
-    pictures = Pictures(args.out / "data", "train*", args.seed)
+    pictures = Pictures(args.out / "data", "train*", args.seed).to(device)
     model = Decoder(args.start_from).to(device)
     if args.device == "cpu":
         channels_last.use_in(model.decoder)
@@ -157,16 +167,18 @@ def main():
     conditions = Conditions(args.out, pictures, device)
     abar = diffusion.cosine_abar()
     variance = diffusion.LearnedRange(abar)
-    target = Target(args.start_from, abar, args.layouts_kept)
+    target = Target(args, abar)
     likeness = Likeness(args.out, device)
 
     def loss(step, share):
         small = share < args.small_share
-        index = pictures.draw(BATCH * 2 if small else BATCH)
-        clean = pictures.pixels(index, SMALL_PICTURE if small else networks.PICTURE).to(device)
+        index = pictures.draw(args.batch * 2 if small else args.batch)
+        clean = pictures.pixels(index, SMALL_PICTURE if small else networks.PICTURE)
         t = target.timesteps(len(index), share, small)
         noise = torch.randn_like(clean)
-        noisy = diffusion.add_noise(clean, noise, abar[t]).contiguous(memory_format=torch.channels_last)
+        noisy = diffusion.add_noise(clean, noise, abar[t])
+        if args.device == "cpu":
+            noisy = noisy.contiguous(memory_format=torch.channels_last)
         with torch.autocast(args.device, torch.bfloat16):
             empty = model.text_proj.learned_classifier_free_guidance_embeddings
             output = model(noisy, t.to(device), *conditions.draw(index, empty)).float()
@@ -181,7 +193,7 @@ def main():
             numbers[f"error_{low}"] = distance[band].mean() if band.any() else float("nan")
         total = weighted.mean() + BOUND_WEIGHT * bound + OUTSIDE_WEIGHT * outside
         seen = t < LIKENESS_BELOW
-        if not small and share > OUTLINES_FROM and seen.any():
+        if not small and share >= args.outlines_from and seen.any():
             with torch.autocast(args.device, torch.bfloat16):
                 numbers["likeness"] = likeness.difference(predicted[seen], clean[seen])
             total = total + LIKENESS_WEIGHT * seen.float().mean() * numbers["likeness"]

@@ -32,7 +32,7 @@ def write_pairs(folder, data, count):
     index = range(min(count, len(pictures)))
     with open(folder / "pairs.jsonl", "w") as lines:
         for i, caption in zip(index, pictures.plain_captions(index)):
-            Image.fromarray(pictures.images[i]).save(folder / f"{i:05}.png")
+            Image.fromarray(pictures.images[i].numpy()).save(folder / f"{i:05}.png")
             lines.write(json.dumps({"caption": caption, "image": f"{i:05}.png"}) + "\n")
     return folder / "pairs.jsonl"
 

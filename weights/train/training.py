@@ -42,6 +42,11 @@ def prepare(args):
     return torch.device(args.device)
 
 
+def mean(values):
+    """Of the numbers that a step measured; NaN marks one that it did not."""
+    return float(torch.stack([value.float().cpu() for value in values]).nanmean())
+
+
 class Average:
     """Exponential moving average of a module's state, quicker at the start."""
 
@@ -97,7 +102,7 @@ class Run:
     def train(self, loss_function, evaluate=None, evaluate_seconds=300):
         budget = self.args.budget * 60
         saved = logged = evaluated = self.seconds
-        sums, counts, count = {}, {}, 0
+        measured, count = {}, 0
         threads = PoliteThreads(self.args.threads)
         stopped = []
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -113,17 +118,14 @@ class Run:
             self.optimizer.step()
             self.step += 1
             self.average.update(self.module, self.step)
-            for key, value in numbers.items():
-                value = float(torch.as_tensor(value).detach())
-                if value == value:               # NaN marks a number that this step did not measure
-                    sums[key] = sums.get(key, 0.0) + value
-                    counts[key] = counts.get(key, 0) + 1
+            for key, value in numbers.items():   # not read yet: that would wait for a GPU
+                measured.setdefault(key, []).append(torch.as_tensor(value).detach())
             count += 1
             self.seconds += min(time.monotonic() - started, LONGEST_STEP)
             if self.seconds - logged > LOG_SECONDS:
-                self.log({key: value / counts[key] for key, value in sums.items()},
+                self.log({key: mean(values) for key, values in measured.items()},
                          per_second=count / (self.seconds - logged))
-                logged, sums, counts, count = self.seconds, {}, {}, 0
+                logged, measured, count = self.seconds, {}, 0
             if evaluate and self.seconds - evaluated > evaluate_seconds:
                 self.log(evaluate())
                 evaluated = self.seconds
