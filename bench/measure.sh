@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All measurements of this folder's page on a CPU, in one run: about a quarter of an hour on two quiet cores.
+# All measurements of this folder's page on a CPU, in one run: twenty to forty minutes on two quiet cores.
 # Usage: bench/measure.sh BUILD RESULTS.jsonl [KARLO_SIZE_DIR]
 #   BUILD            a release build, e.g. build/release
 #   KARLO_SIZE_DIR   a model of Karlo's size, e.g. of random weights: tests/goldens/make_karlo_size.py DIR
@@ -27,12 +27,14 @@ ops >/dev/null
 ops --type bf16 >/dev/null || echo "no bf16 on this machine"
 
 "$python" -c 'import torch, diffusers' 2>/dev/null || { say "no other engines here"; exit 0; }
-say "Karlo's size: a step of each stage, in turns with PyTorch"
-peers() { "$python" "$here/peers/peers.py" "$karlo" --bench "$bench" -o "$out" "$@"; }
-peers --stages prior,decoder --rounds 3 --engines unclip-bf16,eager-f32,eager-bf16
-peers --stages sr256 --rounds 2 --engines unclip-bf16,eager-f32,eager-bf16
+peers() { # few engines at a time, since each holds the network by itself
+    say "Karlo's size: a step of each stage, in turns with $1"
+    "$python" "$here/peers/peers.py" "$karlo" --bench "$bench" -o "$out" --rounds 2 --engines "$1"
+}
+peers unclip-bf16,eager-f32,eager-bf16
+peers compile-f32
 if "$python" -c 'import openvino' 2>/dev/null; then
-    say "Karlo's size: in turns with OpenVINO"
-    peers --stages prior,decoder,sr256 --rounds 2 --engines openvino-f32,openvino-bf16
+    peers openvino-f32
+    peers unclip-bf16,openvino-bf16
 fi
 say "done; the tables: $python $here/peers/table.py $out --into $here/README.md"

@@ -13,8 +13,10 @@
 #define vf_load UC_ISA(uc_vf_load)
 #define vf_load_as UC_ISA(uc_vf_load_as)
 #define vf_load_part UC_ISA(uc_vf_load_part)
+#define vf_load_part_as UC_ISA(uc_vf_load_part_as)
 #define vf_store UC_ISA(uc_vf_store)
 #define vf_store_part UC_ISA(uc_vf_store_part)
+#define vf_store_as UC_ISA(uc_vf_store_as)
 #define vf_set UC_ISA(uc_vf_set)
 #define vf_fma UC_ISA(uc_vf_fma)
 #define vf_max UC_ISA(uc_vf_max)
@@ -246,6 +248,14 @@ UC_SIMD vf vf_load_as(const void *p, const uc_dtype type) {
 #endif
 }
 
+/* The first n <= VL lanes; zeros behind them. */
+UC_SIMD vf vf_load_part_as(const void *p, const uc_dtype type, int64_t n) {
+    if (type == UC_F32) return vf_load_part(p, n);
+    uint16_t half[UC_ISA_LANES] = { 0 };
+    memcpy(half, p, (size_t)n * sizeof *half);
+    return vf_load_as(half, type);
+}
+
 /* count elements of any floating type to f32, and back. */
 UC_SIMD void row_read(float *restrict dst, const void *restrict src, uc_dtype type, int64_t count) {
     const uint16_t *h = src;
@@ -288,6 +298,29 @@ UC_SIMD void row_out(void *restrict dst, uc_dtype type, const float *restrict sr
 #endif
         for (; i < count; i++) h[i] = uc_f32_to_f16(src[i]);
     }
+}
+
+/* The first n <= VL lanes. */
+UC_SIMD void vf_store_as(void *p, const uc_dtype type, vf v, int64_t n) {
+    if (type == UC_F32) {
+        if (n >= VL) vf_store(p, v);
+        else vf_store_part(p, v, n);
+        return;
+    }
+    float number[VL];
+#if UC_ISA_LANES == 16
+    if (type == UC_BF16 && n >= VL) { /* as row_out */
+        const __m512i u = _mm512_castps_si512(v), one = _mm512_set1_epi32(1), high = _mm512_srli_epi32(u, 16);
+        const __m512i up = _mm512_add_epi32(_mm512_set1_epi32(0x7fff), _mm512_and_epi32(high, one));
+        const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+        __m512i out = _mm512_srli_epi32(_mm512_add_epi32(u, up), 16);
+        out = _mm512_mask_or_epi32(out, nan, high, _mm512_set1_epi32(0x40));
+        _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(out));
+        return;
+    }
+#endif
+    vf_store(number, v);
+    row_out(p, type, number, n < VL ? n : VL);
 }
 
 /* The row at element `at` as f32: in place when it is, else converted into tmp. */

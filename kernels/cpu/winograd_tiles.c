@@ -103,14 +103,14 @@ static int64_t blocks_of(const split *p, int64_t run) { return uc_min64(RUN, p->
 /* `count` tiles: a run of channels to 36 places in f32, then each place into digits. */
 static void transform_inputs(const split *p, int64_t tile, int64_t row, int64_t count) {
     const byte_maps maps = row_maps();
-    const float *at[TOGETHER][PLACES];
+    const char *at[TOGETHER][PLACES];
     for (int64_t i = 0; i < count; i++) patch_of_tiles(&p->at, tile + i, at[i]);
     for (int64_t run = 0; run < p->runs; run++) {
         const int64_t blocks = blocks_of(p, run);
         for (int64_t i = 0; i < count; i++)
             for (int64_t c = 0; c < blocks * CHANNELS; c += VL) {
                 vf d[PLACES];
-                inputs_of_tiles(at[i], p->at.c, run * RUN + c, VL, d);
+                inputs_of_tiles(at[i], UC_F32, p->at.c, run * RUN + c, VL, d);
                 for (int k = 0; k < PLACES; k++) vf_store(p->places + (k * TOGETHER + i) * RUN + c, d[k]);
             }
         uint8_t *to = p->v + run * RUN * DIGITS * p->span + row / ROWS * blocks * X_BLOCK + row % ROWS * CHANNELS;
@@ -191,8 +191,8 @@ static void products(const split *p, int64_t place, int64_t panel, int64_t panel
 static void transform_outputs(const split *p, int64_t tile, int64_t row, int64_t first, int64_t end) {
     for (int64_t channel = first; channel < end; channel += VL) {
         const int64_t i = channel - first;
-        outputs_to_tiles(&p->at, tile, p->m + (i / PANEL * p->span + row) * PLACES * PANEL + i % PANEL, PANEL, p->bias,
-                         channel, end);
+        outputs_to_tiles(&p->at, UC_F32, tile, p->m + (i / PANEL * p->span + row) * PLACES * PANEL + i % PANEL, PANEL,
+                         p->bias, channel, end);
     }
 }
 
@@ -252,7 +252,8 @@ void uc_cpu_winograd_tiles(bool in_blocks, const uc_launch *l, const void *packe
 
 bool uc_cpu_winograd_tiles_can(const uc_launch *l) {
     const int64_t *w = l->in[UC_CONV_WEIGHT].shape.dim;
-    return uc_cpu_winograd_can(l) && w[0] % PANEL == 0 && w[1] % CHANNELS == 0 && uc_cpu_int8_tiles();
+    return uc_cpu_winograd_can(l) && l->out[0].dtype == UC_F32 && w[0] % PANEL == 0 && w[1] % CHANNELS == 0 &&
+           uc_cpu_int8_tiles();
 }
 
 /* Measured on a Sapphire Rapids processor, one thread: 2.9 times as fast as winograd.c at 128 x 128 pixels and 320

@@ -15,12 +15,14 @@ typedef struct winograd_picture {
     const uc_launch *l;
     int64_t batch, c, h, w, o;
     int64_t across, down, tiles; /* tiles of a row, of a column, of all images */
+    uc_dtype type;               /* of the pictures: f32 or bf16 */
     const float *zeros;          /* [c] */
 } winograd_picture;
 
 static inline winograd_picture winograd_picture_of(const uc_launch *l) {
     const int64_t *x = l->in[UC_CONV_X].shape.dim;
-    winograd_picture p = { .l = l, .batch = x[0], .c = x[1], .h = x[2], .w = x[3], .o = l->out[0].shape.dim[1] };
+    winograd_picture p = { .l = l, .batch = x[0], .c = x[1], .h = x[2], .w = x[3], .o = l->out[0].shape.dim[1],
+                           .type = l->out[0].dtype };
     p.across = uc_ceil_div(p.w, TILE);
     p.down = uc_ceil_div(p.h, TILE);
     p.tiles = p.batch * p.across * p.down;
@@ -72,11 +74,14 @@ UC_SIMD void UC_ISA(to_outputs)(const vf *m, const int step, vf *out) {
 }
 
 /* VL channels, or the `left` of them, of a patch: B^T d B, place by place. Meanwhile what the tile to the right adds is
- * brought near, `pixel` floats being from one pixel to the next. */
-UC_SIMD void UC_ISA(inputs_of)(const float *const at[PLACES], int64_t pixel, int64_t c, int64_t left, vf d[PLACES]) {
+ * brought near, `pixel` numbers being from one pixel to the next. */
+UC_SIMD void UC_ISA(inputs_of)(const char *const at[PLACES], const uc_dtype type, int64_t pixel, int64_t c,
+                               int64_t left, vf d[PLACES]) {
+    const int64_t size = type == UC_F32 ? 4 : 2;
     for (int k = 0; k < PLACES; k++)
-        if (k % PATCH >= PATCH - TILE) __builtin_prefetch(at[k] + TILE * pixel + c, 0, 2);
-    for (int k = 0; k < PLACES; k++) d[k] = left >= VL ? vf_load(at[k] + c) : vf_load_part(at[k] + c, left);
+        if (k % PATCH >= PATCH - TILE) __builtin_prefetch(at[k] + (TILE * pixel + c) * size, 0, 2);
+    for (int k = 0; k < PLACES; k++)
+        d[k] = left >= VL ? vf_load_as(at[k] + c * size, type) : vf_load_part_as(at[k] + c * size, type, left);
     for (int x = 0; x < PATCH; x++) UC_ISA(from_inputs)(d + x, PATCH, d + x);
     for (int y = 0; y < PATCH; y++) UC_ISA(from_inputs)(d + PATCH * y, 1, d + PATCH * y);
 }
@@ -90,38 +95,41 @@ UC_SIMD void UC_ISA(places_of)(const vf tap[9], vf full[PLACES]) {
 }
 
 /* Where the 36 inputs of a tile lie; zeros beyond the picture. */
-static inline void UC_ISA(patch_of)(const winograd_picture *p, int64_t tile, const float *at[PLACES]) {
+static inline void UC_ISA(patch_of)(const winograd_picture *p, int64_t tile, const char *at[PLACES]) {
     const int64_t n = tile / (p->across * p->down), y0 = tile / p->across % p->down * TILE - 1;
     const int64_t x0 = tile % p->across * TILE - 1;
-    const float *image = (const float *)p->l->in[UC_CONV_X].data + n * p->h * p->w * p->c;
+    const int64_t pixel = p->c * (int64_t)uc_dtype_size(p->type);
+    const char *image = (const char *)p->l->in[UC_CONV_X].data + n * p->h * p->w * pixel;
     for (int k = 0; k < PLACES; k++) {
         const int64_t y = y0 + k / PATCH, x = x0 + k % PATCH;
-        at[k] = y >= 0 && y < p->h && x >= 0 && x < p->w ? image + (y * p->w + x) * p->c : p->zeros;
+        at[k] = y >= 0 && y < p->h && x >= 0 && x < p->w ? image + (y * p->w + x) * pixel
+                                                             : (const char *)p->zeros;
     }
 }
 
 /* The results of one tile: VL channels, `left` of them; at is the tile's first element. Meanwhile the places of those
  * of the tile to the right are brought near. */
-UC_SIMD void UC_ISA(put_tile)(const winograd_picture *p, const vf *y, int64_t at, int64_t height, int64_t width,
-                              int64_t left) {
-    const float *residual = p->l->in[UC_CONV_RESIDUAL].data;
-    float *out = p->l->out[0].data;
+UC_SIMD void UC_ISA(put_tile)(const winograd_picture *p, const uc_dtype type, const vf *y, int64_t at, int64_t height,
+                              int64_t width, int64_t left) {
+    const int64_t size = type == UC_F32 ? 4 : 2, next = TILE * p->o * size;
+    const char *residual = p->l->in[UC_CONV_RESIDUAL].data;
+    char *out = p->l->out[0].data;
     for (int64_t r = 0; r < height; r++)
         for (int64_t x = 0; x < width; x++) {
-            const int64_t to = at + (r * p->w + x) * p->o;
+            const int64_t to = (at + (r * p->w + x) * p->o) * size;
             vf value = y[r * TILE + x];
-            __builtin_prefetch(out + to + TILE * p->o, 1, 2);
-            if (residual) __builtin_prefetch(residual + to + TILE * p->o, 0, 2);
-            if (residual) value += left >= VL ? vf_load(residual + to) : vf_load_part(residual + to, left);
-            if (left >= VL) vf_store(out + to, value);
-            else vf_store_part(out + to, value, left);
+            __builtin_prefetch(out + to + next, 1, 2);
+            if (residual) __builtin_prefetch(residual + to + next, 0, 2);
+            if (residual)
+                value += left >= VL ? vf_load_as(residual + to, type) : vf_load_part_as(residual + to, type, left);
+            vf_store_as(out + to, type, value, left);
         }
 }
 
 /* VL channels of a tile, from `channel` on, `end` being the last's successor: A^T m A and bias, from sums that lie
  * `place` floats apart, into the picture. */
-UC_SIMD void UC_ISA(outputs_to)(const winograd_picture *p, int64_t tile, const float *m, int64_t place,
-                                const float *bias, int64_t channel, int64_t end) {
+UC_SIMD void UC_ISA(outputs_to)(const winograd_picture *p, const uc_dtype type, int64_t tile, const float *m,
+                                int64_t place, const float *bias, int64_t channel, int64_t end) {
     const int64_t n = tile / (p->across * p->down), y0 = tile / p->across % p->down * TILE;
     const int64_t x0 = tile % p->across * TILE;
     const int64_t height = uc_min64(TILE, p->h - y0), width = uc_min64(TILE, p->w - x0);
@@ -131,7 +139,7 @@ UC_SIMD void UC_ISA(outputs_to)(const winograd_picture *p, int64_t tile, const f
     for (int x = 0; x < PATCH; x++) UC_ISA(to_outputs)(sums + x, PATCH, half + x);
     for (int r = 0; r < TILE; r++) UC_ISA(to_outputs)(half + PATCH * r, 1, y + TILE * r);
     for (int i = 0; i < TILE * TILE; i++) y[i] += shift;
-    UC_ISA(put_tile)(p, y, ((n * p->h + y0) * p->w + x0) * p->o + channel, height, width, end - channel);
+    UC_ISA(put_tile)(p, type, y, ((n * p->h + y0) * p->w + x0) * p->o + channel, height, width, end - channel);
 }
 
 #undef W_A
