@@ -4,11 +4,24 @@
 # machine that has the packages; the folder then serves any x86-64 Linux with at least that glibc. FOLDER.tar.gz is the
 # same, half as large.
 #
-#   bench/gpu-bundle.sh FOLDER [--wheels]      --wheels: also diffusers 0.33.1, for the comparison with its modules
+#   bench/gpu-bundle.sh FOLDER [--wheels] [--programs BUILD]
+#       --wheels    also diffusers 0.33.1, for the comparison with its modules
+#       --programs  also what was built in BUILD for the GPU's architecture, so that nothing is compiled where minutes
+#                   cost: cmake -B BUILD -DCMAKE_BUILD_TYPE=Release -DUNCLIP_ONEDNN=OFF -DUNCLIP_CUDA=ON
+#                         -DCMAKE_CUDA_ARCHITECTURES=90-real, targets as in bench/gpu.sh
 #   cmake -DCMAKE_PREFIX_PATH=FOLDER ...       bench/gpu.sh does this and more by itself when told where the folder is
 set -euo pipefail
 folder=${1:?folder}
-wheels=${2-}
+wheels= programs=
+shift
+while [ $# -gt 0 ]; do
+    case $1 in
+    --wheels) wheels=yes ;;
+    --programs) programs=${2:?a build folder} && shift ;;
+    *) echo "$1: there is no such option" >&2; exit 2 ;;
+    esac
+    shift
+done
 mkdir -p "$folder/include" "$folder/lib"
 folder=$(realpath "$folder")
 cc=${CC:-cc}
@@ -53,8 +66,17 @@ for library in jansson png z utf8proc criterion; do
     copy_library "$path" "$library"
     dependencies "$path" | while read -r needed; do copy_library "$needed"; done
 done
-if [ "$wheels" = --wheels ]; then
+if [ -n "$wheels" ]; then
     python3 -m pip download -q --no-deps --only-binary=:all: -d "$folder/wheels" diffusers==0.33.1
+fi
+if [ -n "$programs" ]; then
+    mkdir -p "$folder/bin"
+    for program in unclip-cuda unclip-bench unclip-check-ops test_parity test_tasks; do
+        cp "$programs/bin/$program" "$folder/bin/"
+        strip "$folder/bin/$program"
+    done
+    cp -P "$programs"/lib/libunclip.so* "$folder/lib/"
+    sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$programs/CMakeCache.txt" >"$folder/source.txt"
 fi
 { "$cc" --version | head -1; ldd --version | head -1; ls "$folder/lib"; } >"$folder/contents.txt"
 tar -C "$(dirname "$folder")" -czf "$folder.tar.gz" "$(basename "$folder")"

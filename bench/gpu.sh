@@ -6,7 +6,8 @@
 #
 #   bench/gpu.sh [-o OUT] [-b BUILD] [-p BUNDLE] [-d DEVICE] [-m MODEL] [-t SECONDS] [PART ...]
 #
-#   build      configure and compile for this GPU, without oneDNN; a model of Karlo's size is written meanwhile
+#   build      configure and compile for this GPU, without oneDNN, unless the bundle brings programs that run here; a
+#              model of Karlo's size is written meanwhile
 #   ops        every case of every operation, every row of every table, against the double reference
 #   goldens    parity with diffusers in f32, networks in f16 and bf16; whole pictures in mode checked, and the same bytes
 #              in any batch
@@ -70,6 +71,9 @@ cores=$(nproc)
 few=$((cores > 4 ? 4 : cores))
 python=$(command -v python3 || true)
 bin=$build/bin
+check_device=$device # the operations alone know no device cpu
+[ "$device" != cpu ] || check_device=sim:0
+export build bin bundle device check_device
 export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$few PYTHONUNBUFFERED=1
 
 # ---- steps -----------------------------------------------------------------------------------------------------------
@@ -147,8 +151,29 @@ targets() {
     grep -qs 'CRITERION_LIBRARY:.*/' "$build/CMakeCache.txt" && echo test_parity test_tasks
 }
 
+# Programs that the bundle brings ready made, if they run here. They find the toolkit's and Python's libraries by
+# LD_LIBRARY_PATH, and the sources, with all test data, where they were built: a link there serves.
+ready_made() {
+    local source
+    source=$(cat "$bundle/source.txt")
+    [ -e "$source" ] || { mkdir -p "$(dirname "$source")" && ln -s "$PWD" "$source"; }
+    mkdir -p "$bin" && cp "$bundle"/bin/* "$bin/" &&
+        "$bin/unclip-check-ops" --device "$check_device" --op activation --most 1000 ||
+        { echo "they do not run here, so that they are built"; return 77; }
+}
+export -f ready_made
+
 # Another compiler than ours may warn of more: no reason not to measure.
 part_build() {
+    if [[ " ${parts[*]} " =~ " bench "|" peers " ]] && [ $own_model = 1 ]; then bash -c karlo >/dev/null 2>&1 & fi
+    if [ -x "$bundle/bin/unclip-check-ops" ]; then
+        step "programs of the bundle" 60 bash -c ready_made
+        if tail -n 1 "$steps" | grep -q passed; then
+            [ $gpu = 0 ] || step "devices" 20 "$bin/unclip-cuda" devices
+            [ $gpu = 0 ] || step "the GPU" 20 nvidia-smi
+            return
+        fi
+    fi
     local options=(-DCMAKE_BUILD_TYPE=Release -DUNCLIP_ONEDNN=OFF -DUNCLIP_CUDA=$([ $gpu = 1 ] && echo ON || echo OFF)
         -DUNCLIP_WERROR=OFF
         "-DCMAKE_CUDA_ARCHITECTURES=$(architecture)-real" "-DUNCLIP_NVIDIA_ROOTS=$(nvidia_roots)")
@@ -156,7 +181,6 @@ part_build() {
     # the older kind of run path also serves what the bundle's libraries need of each other
     [ -z "$bundle" ] || options+=("-DCMAKE_PREFIX_PATH=$bundle" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags
         -DCMAKE_SHARED_LINKER_FLAGS=-Wl,--disable-new-dtags)
-    if [[ " ${parts[*]} " =~ " bench "|" peers " ]] && [ $own_model = 1 ]; then bash -c karlo >/dev/null 2>&1 & fi
     step configure 60 cmake -S . -B "$build" "${options[@]}"
     if [ $gpu = 1 ]; then step "CUDA is built in" 5 grep -E 'built with:.*CUDA' "$log"; fi
     # shellcheck disable=SC2046
@@ -196,7 +220,6 @@ checked_picture() {
         -o "$build/gpu-checked.png"
 }
 export -f draw same_bytes checked_picture
-export bin build device
 
 part_goldens() {
     local type name
@@ -290,17 +313,19 @@ part_peers() {
     local rows=$out/bench.jsonl
     [ -s "$rows" ] || { note "$part" "PyTorch and diffusers" failed 0 2 "no $rows: run the part bench first"; return; }
     need_model || return
-    step "PyTorch and diffusers" 600 "${python:-python3}" bench/gpu/peers.py "$rows" --model "$model" \
-        --device "$([ $gpu = 1 ] && echo "$device" || echo cpu)" --wheels "${bundle:+$bundle/wheels}" \
+    step "PyTorch and diffusers" 600 env -u LD_LIBRARY_PATH "${python:-python3}" bench/gpu/peers.py "$rows" \
+        --model "$model" --device "$([ $gpu = 1 ] && echo "$device" || echo cpu)" --wheels "${bundle:+$bundle/wheels}" \
         --unpack "$build/gpu-wheels" --seconds "$((deadline - SECONDS > 40 ? deadline - SECONDS - 30 : 10))"
 }
 
 # ---- all -------------------------------------------------------------------------------------------------------------
 
-check_device=$device # the operations alone know no device cpu
-[ "$device" != cpu ] || check_device=sim:0
 begin=$SECONDS end=$((SECONDS + budget))
 export PATH=$PATH:/usr/local/cuda/bin
+if [ -x "$bundle/bin/unclip-check-ops" ]; then
+    roots=$(nvidia_roots)
+    export LD_LIBRARY_PATH=$bundle/lib:/usr/local/cuda/lib64${roots:+:${roots//;//lib:}/lib}
+fi
 report() { [ -z "$python" ] || "$python" bench/gpu/report.py "$steps" "$out" "$device" >"$build/gpu-report.txt"; }
 
 run_part() {

@@ -10,7 +10,9 @@
  * 2560, where conv2d.c's one long sum has 0.9e-6 and 2.6e-6.
  *
  * The transformed weights would take four times the memory of the weights: they are made anew for every launch, a block
- * of outputs at a time, which costs a few per cent where pictures are large enough for this to pay. A packed weight
+ * of outputs at a time, which costs a few per cent where pictures are large. Where they are small, weights are nearly all
+ * that there is: then a thread takes a panel and a run of channels at a time, whose transformed weights stay in its L2
+ * cache until they are used. A packed weight
  * (gemm.h) holds, for each panel and each of the 9 taps, a run of numbers whose order does not matter here: what is
  * done to them is done to each alone, and the 36 results are panels of the same order. */
 #include "winograd.h"
@@ -31,6 +33,8 @@ enum {
     WIDEST_LANES = 32,   /* lanes of any panel */
     AT_ONCE = 333000,    /* tiles x channels that are transformed at once where that is all of them: 48 MB */
     AT_ONCE_MOST = 1024, /* and no more tiles than this */
+    BY_PANEL_MOST = 128, /* tiles of pictures so small that their weights are taken panel by panel */
+    RUN_FLOATS = SUM_RUN * WIDEST_LANES + 16, /* of a place then; the places of one weight in other sets of the cache */
     FEW_OUTPUTS = 128,   /* outputs at a time then, and otherwise */
     MANY_OUTPUTS = 320,
     BLOCK = 122880, BLOCK_LEAST = 24, BLOCK_MOST = 192 /* tiles x channels of a block otherwise; tiles */
@@ -41,42 +45,54 @@ typedef struct winograd {
     const void *packed;
     uc_dtype type;         /* of the packed weight */
     bool at_once;          /* all tiles together, else in blocks that threads do by themselves */
+    bool by_panel;         /* all tiles together, and a panel of weights by one thread */
     int64_t span;          /* tiles at a time */
     int64_t outputs, wide; /* output channels at a time; up to whole panels */
     float *bias;           /* [o rounded up], behind it the picture's zeros */
-    float *u, *v, *m;      /* [36][c * wide], [36][span][c], [36][span][wide]; of blocks, the first thread's */
+    float *v, *u, *m;      /* [36][span][c], [36][c * wide], [36][span][wide]. Of blocks, threads have their own v and m
+                            * from m on; by panel their own u, [36] of RUN_FLOATS, and m from u on */
 } winograd;
 
 static winograd winograd_of(const uc_launch *l, bool in_blocks) {
     winograd p = { .at = winograd_picture_of(l), .type = l->in[UC_CONV_WEIGHT].dtype };
     const int64_t c = p.at.c, o = p.at.o, tiles = p.at.tiles;
-    p.at_once = !in_blocks && tiles <= AT_ONCE_MOST && tiles * uc_max64(c, uc_min64(o, FEW_OUTPUTS)) <= AT_ONCE;
-    p.outputs = uc_min64(o, p.at_once ? FEW_OUTPUTS : MANY_OUTPUTS);
+    p.by_panel = !in_blocks && tiles <= BY_PANEL_MOST && o >= 2 * WIDEST_LANES * l->threads;
+    p.at_once = p.by_panel || (!in_blocks && tiles <= AT_ONCE_MOST &&
+                               tiles * uc_max64(c, uc_min64(o, FEW_OUTPUTS)) <= AT_ONCE);
+    p.outputs = uc_min64(o, p.by_panel ? WIDEST_LANES : p.at_once ? FEW_OUTPUTS : MANY_OUTPUTS);
     p.wide = uc_round_up(p.outputs, WIDEST_LANES);
     const int64_t block = uc_min64(BLOCK / uc_max64(c, p.wide) / 12 * 12, BLOCK_MOST);
     p.span = p.at_once ? tiles : uc_max64(block, BLOCK_LEAST);
     p.bias = l->scratch;
     float *zeros = p.bias + uc_round_up(o, WIDEST_LANES);
     p.at.zeros = zeros;
-    p.u = zeros + uc_round_up(c, WIDEST_LANES);
-    p.v = p.u + PLACES * c * p.wide;
-    p.m = p.v + PLACES * p.span * c;
+    p.v = zeros + uc_round_up(c, WIDEST_LANES);
+    p.u = p.at_once ? p.v + PLACES * p.span * c : p.v;
+    p.m = p.u + PLACES * (p.by_panel ? RUN_FLOATS : c * p.wide);
     return p;
 }
 
 #endif
 
-/* Numbers from ... end of one panel's runs: 9 taps in, 36 places out, `place` apart. size: of a run; at: the panel's
- * first number. */
-static void UC_ISA(transform_weights)(const winograd *p, int64_t at, int64_t size, float *u, int64_t place,
-                                      int64_t from, int64_t end) {
+/* Numbers from ... end of one panel's taps: 9 taps in, 36 places out, `place` apart, from u on. size: of a tap; at: the
+ * panel's first number. */
+UC_SIMD void UC_ISA(transform_weights_as)(const winograd *p, const uc_dtype type, int64_t at, int64_t size, float *u,
+                                          int64_t place, int64_t from, int64_t end) {
+    const int64_t bytes = type == UC_F32 ? 4 : 2;
+    const char *packed = (const char *)p->packed + at * bytes;
     for (int64_t j = from; j < end; j += VL) {
         vf tap[9], full[PLACES];
-        float number[VL];
-        for (int t = 0; t < 9; t++) tap[t] = vf_load(row_in(p->packed, p->type, at + t * size + j, VL, number));
+        for (int t = 0; t < 9; t++) tap[t] = vf_load_as(packed + (t * size + j) * bytes, type);
         UC_ISA(places_of)(tap, full);
-        for (int k = 0; k < PLACES; k++) vf_store(u + k * place + j, full[k]);
+        for (int k = 0; k < PLACES; k++) vf_store(u + k * place + j - from, full[k]);
     }
+}
+
+static void UC_ISA(transform_weights)(const winograd *p, int64_t at, int64_t size, float *u, int64_t place,
+                                      int64_t from, int64_t end) {
+    if (p->type == UC_F32) UC_ISA(transform_weights_as)(p, UC_F32, at, size, u, place, from, end);
+    else if (p->type == UC_F16) UC_ISA(transform_weights_as)(p, UC_F16, at, size, u, place, from, end);
+    else UC_ISA(transform_weights_as)(p, UC_BF16, at, size, u, place, from, end);
 }
 
 UC_SIMD void UC_ISA(transform_inputs_as)(const winograd *p, const uc_dtype type, int64_t tile, int64_t row) {
@@ -123,9 +139,11 @@ UC_SIMD void UC_ISA(product_tile)(const winograd *p, const float *v, const float
 #define WINOGRAD_TILES(rows) WINOGRAD_TILE(rows, 0) WINOGRAD_TILE(rows, 1) WINOGRAD_TILE(rows, 2)
 #if UC_ISA_LANES == 16
 WINOGRAD_TILES(12)
-#endif
+WINOGRAD_TILES(8)
+#else
 WINOGRAD_TILES(6)
-WINOGRAD_TILES(3)
+#endif
+WINOGRAD_TILES(4)
 WINOGRAD_TILES(1)
 #undef WINOGRAD_TILES
 #undef WINOGRAD_TILE
@@ -137,31 +155,45 @@ UC_SIMD void UC_ISA(prefetch_part)(const float *next, int64_t floats, int64_t fr
     for (int64_t i = from * floats / rows; i < end * floats / rows; i += line) __builtin_prefetch(next + i, 0, 2);
 }
 
+/* Tiles that are multiplied together where `left` are left. Small pictures have 4 or 16 each. */
+static int64_t UC_ISA(winograd_rows_at)(int64_t left) {
+    if (left >= TILE_ROWS) return TILE_ROWS;
+    if (UC_ISA_LANES == 16 && left >= 8) return 8;
+    return left >= 4 ? 4 : 1;
+}
+
+/* All tiles at hand by `run` channels of a panel of one place, and what follows those asked for meanwhile. */
+static void UC_ISA(product_run)(const winograd *p, const float *v, const float *panel, int64_t run, bool first,
+                                float *m, int64_t rows, int nv) {
+    const int64_t width = nv ? nv * VL : VL / 2;
+#define WINOGRAD_CALL(rows)                \
+    (nv == 2 ? UC_ISA(winograd_##rows##_2) \
+     : nv    ? UC_ISA(winograd_##rows##_1) \
+             : UC_ISA(winograd_##rows##_0))(p, v + r * p->at.c, panel, run, first, m + r * p->wide)
+    for (int64_t r = 0, step; r < rows; r += step) {
+        step = UC_ISA(winograd_rows_at)(rows - r);
+        switch (step) {
+#if UC_ISA_LANES == 16
+        case 12: WINOGRAD_CALL(12); break;
+        case 8: WINOGRAD_CALL(8); break;
+#else
+        case 6: WINOGRAD_CALL(6); break;
+#endif
+        case 4: WINOGRAD_CALL(4); break;
+        default: WINOGRAD_CALL(1); break;
+        }
+        UC_ISA(prefetch_part)(panel + run * width, run * width, r, r + step, rows);
+    }
+#undef WINOGRAD_CALL
+}
+
 /* All tiles at hand by one panel of one place; a run of the panel stays in the L1 cache for all of them, and the next
  * one, or the panel behind this one, comes into the L2 cache meanwhile. */
 static void UC_ISA(product_panel)(const winograd *p, const float *v, const float *panel, float *m, int64_t rows,
                                   int nv) {
     const int64_t width = nv ? nv * VL : VL / 2;
-#define WINOGRAD_CALL(rows)                \
-    (nv == 2 ? UC_ISA(winograd_##rows##_2) \
-     : nv    ? UC_ISA(winograd_##rows##_1) \
-             : UC_ISA(winograd_##rows##_0))(p, v + r * p->at.c + k, panel + k * width, run, k == 0, m + r * p->wide)
-    for (int64_t k = 0; k < p->at.c; k += SUM_RUN) {
-        const int64_t run = uc_min64(SUM_RUN, p->at.c - k);
-        for (int64_t r = 0, step; r < rows; r += step) {
-            step = tile_rows_at(rows - r);
-            switch (step) {
-#if UC_ISA_LANES == 16
-            case 12: WINOGRAD_CALL(12); break;
-#endif
-            case 6: WINOGRAD_CALL(6); break;
-            case 3: WINOGRAD_CALL(3); break;
-            default: WINOGRAD_CALL(1); break;
-            }
-            UC_ISA(prefetch_part)(panel + (k + run) * width, run * width, r, r + step, rows);
-        }
-    }
-#undef WINOGRAD_CALL
+    for (int64_t k = 0; k < p->at.c; k += SUM_RUN)
+        UC_ISA(product_run)(p, v + k, panel + k * width, uc_min64(SUM_RUN, p->at.c - k), k == 0, m, rows, nv);
 }
 
 static void UC_ISA(transform_outputs)(const winograd *p, int64_t tile, int64_t row, int64_t first, int64_t end) {
@@ -180,8 +212,8 @@ static void UC_ISA(weights_piece)(const winograd *p, int64_t piece, int64_t piec
         const int nv = uc_panel_vectors(p->at.o - o, VL, 3 * p->at.c);
         const int64_t size = uc_panel_floats(p->at.c, VL, nv), step = uc_round_up(uc_ceil_div(size, pieces), VL);
         const int64_t from = piece * step, until = uc_min64(from + step, size);
-        UC_ISA(transform_weights)(p, o * 9 * p->at.c, size, p->u + (o - first) * p->at.c, p->at.c * p->wide, from,
-                                  until);
+        UC_ISA(transform_weights)(p, o * 9 * p->at.c, size, p->u + (o - first) * p->at.c + from, p->at.c * p->wide,
+                                  from, until);
     }
 }
 
@@ -204,11 +236,36 @@ static void UC_ISA(run_at_once)(const winograd *p, int64_t first, int64_t end) {
     for (int64_t i = 0; i < p->at.tiles; i++) UC_ISA(transform_outputs)(p, i, i, first, end);
 }
 
+/* A panel of outputs, from `first` on, of all tiles. */
+static void UC_ISA(run_panel)(const winograd *p, int64_t first) {
+    const int64_t c = p->at.c, end = uc_min64(first + 2 * VL, p->at.o);
+    const int nv = uc_panel_vectors(p->at.o - first, VL, 3 * c);
+    const int64_t width = nv ? nv * VL : VL / 2;
+    for (int64_t k = 0; k < c; k += SUM_RUN) {
+        const int64_t run = uc_min64(SUM_RUN, c - k);
+        UC_ISA(transform_weights)(p, first * 9 * c, c * width, p->u, RUN_FLOATS, k * width, (k + run) * width);
+        for (int64_t place = 0; place < PLACES; place++)
+            UC_ISA(product_run)(p, p->v + place * p->span * c + k, p->u + place * RUN_FLOATS, run, k == 0,
+                                p->m + place * p->span * p->wide, p->span, nv);
+    }
+    for (int64_t i = 0; i < p->span; i++) UC_ISA(transform_outputs)(p, i, i, first, end);
+}
+
+static void UC_ISA(run_by_panel)(const winograd *p) {
+    winograd own = *p;
+    own.u += uc_thread() * PLACES * (RUN_FLOATS + p->span * p->wide);
+    own.m = own.u + PLACES * RUN_FLOATS;
+    UC_OMP(for schedule(static))
+    for (int64_t i = 0; i < p->at.tiles; i++) UC_ISA(transform_inputs)(p, i, i);
+    UC_OMP(for schedule(static))
+    for (int64_t first = 0; first < p->at.o; first += 2 * VL) UC_ISA(run_panel)(&own, first);
+}
+
 /* Each thread takes blocks of tiles through the three parts. */
 static void UC_ISA(run_blocks)(const winograd *p, int64_t first, int64_t end) {
     const int64_t tasks = PLACES * uc_ceil_div(end - first, 2 * VL), blocks = uc_ceil_div(p->at.tiles, p->span);
     winograd own = *p;
-    own.v += uc_thread() * PLACES * p->span * (p->at.c + p->wide);
+    own.v = p->m + uc_thread() * PLACES * p->span * (p->at.c + p->wide);
     own.m = own.v + PLACES * p->span * p->at.c;
     UC_OMP(for schedule(static))
     for (int64_t block = 0; block < blocks; block++) {
@@ -223,9 +280,14 @@ static void UC_ISA(winograd_run)(const uc_launch *l, const void *packed, bool in
     winograd p = winograd_of(l, in_blocks);
     const uc_view *bias = &l->in[UC_CONV_BIAS];
     p.packed = packed;
-    memset(p.bias, 0, (size_t)(p.u - p.bias) * sizeof *p.bias);
+    memset(p.bias, 0, (size_t)(p.v - p.bias) * sizeof *p.bias);
     if (bias->data) row_read(p.bias, bias->data, bias->dtype, p.at.o);
     const int threads = uc_threads_for(l, p.at.tiles * p.at.c * p.at.o);
+    if (p.by_panel) {
+        UC_OMP(parallel num_threads(threads))
+        UC_ISA(run_by_panel)(&p);
+        return;
+    }
     UC_OMP(parallel num_threads(threads))
     for (int64_t first = 0; first < p.at.o; first += p.outputs) {
         const int64_t end = uc_min64(first + p.outputs, p.at.o);
@@ -245,9 +307,12 @@ void uc_cpu_winograd_for(uc_isa isa, bool in_blocks, const uc_launch *l, const v
 
 size_t uc_cpu_winograd_scratch_for(bool in_blocks, const uc_launch *l) {
     const winograd p = winograd_of(l, in_blocks);
-    const int64_t spans = p.at_once ? p.span : l->threads * p.span;
-    return (size_t)(uc_round_up(p.at.o, WIDEST_LANES) + uc_round_up(p.at.c, WIDEST_LANES) +
-                    PLACES * (p.at.c * p.wide + spans * (p.at.c + p.wide))) * sizeof(float);
+    const int64_t v = p.span * p.at.c, m = p.span * p.wide, u = p.at.c * p.wide;
+    const int64_t places = p.by_panel  ? v + l->threads * (RUN_FLOATS + m)
+                           : p.at_once ? v + u + m
+                                       : u + l->threads * (v + m);
+    return (size_t)(uc_round_up(p.at.o, WIDEST_LANES) + uc_round_up(p.at.c, WIDEST_LANES) + PLACES * places) *
+           sizeof(float);
 }
 
 void uc_cpu_winograd(const uc_launch *l, const void *packed) {
@@ -278,6 +343,6 @@ bool uc_cpu_winograd_pays(const uc_launch *l, bool library) {
     if (!uc_cpu_winograd_can(l)) return false;
     if (l->out[0].dtype == UC_BF16 && uc_cpu_bf16_products() == UC_BF16_TILES) return false;
     const int64_t *x = l->in[UC_CONV_X].shape.dim, *w = l->in[UC_CONV_WEIGHT].shape.dim;
-    return x[2] * x[3] >= (library ? 256 : 64) && w[1] >= 16 && w[0] >= 10;
+    return x[2] * x[3] >= (library && uc_cpu_tiles_pay(l) ? 256 : 64) && w[1] >= 16 && w[0] >= 10;
 }
 #endif
