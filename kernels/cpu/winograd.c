@@ -10,9 +10,9 @@
  * 2560, where conv2d.c's one long sum has 0.9e-6 and 2.6e-6.
  *
  * The transformed weights would take four times the memory of the weights: they are made anew for every launch, a block
- * of outputs at a time, which costs a few per cent where pictures are large. Where they are small, weights are nearly all
- * that there is: then a thread takes a panel and a run of channels at a time, whose transformed weights stay in its L2
- * cache until they are used. A packed weight
+ * of outputs at a time, which costs a few per cent where pictures are large. Where they are small or have many
+ * channels, weights are nearly all that there is: then a thread takes a panel and a run of channels at a time, whose
+ * transformed weights stay in its L2 cache until they are used. A packed weight
  * (gemm.h) holds, for each panel and each of the 9 taps, a run of numbers whose order does not matter here: what is
  * done to them is done to each alone, and the 36 results are panels of the same order. */
 #include "winograd.h"
@@ -33,7 +33,9 @@ enum {
     WIDEST_LANES = 32,   /* lanes of any panel */
     AT_ONCE = 333000,    /* tiles x channels that are transformed at once where that is all of them: 48 MB */
     AT_ONCE_MOST = 1024, /* and no more tiles than this */
-    BY_PANEL_MOST = 128, /* tiles of pictures so small that their weights are taken panel by panel */
+    BY_PANEL_MOST = 256, /* tiles at a time where weights are taken panel by panel: */
+    BY_PANEL_FEW = 128,  /* those of small pictures, up to this many, */
+    BY_PANEL_C = 1024,   /* and of pictures with this many channels */
     RUN_FLOATS = SUM_RUN * WIDEST_LANES + 16, /* of a place then; the places of one weight in other sets of the cache */
     FEW_OUTPUTS = 128,   /* outputs at a time then, and otherwise */
     MANY_OUTPUTS = 320,
@@ -45,7 +47,7 @@ typedef struct winograd {
     const void *packed;
     uc_dtype type;         /* of the packed weight */
     bool at_once;          /* all tiles together, else in blocks that threads do by themselves */
-    bool by_panel;         /* all tiles together, and a panel of weights by one thread */
+    bool by_panel;         /* many tiles together, and a panel of weights by one thread */
     int64_t span;          /* tiles at a time */
     int64_t outputs, wide; /* output channels at a time; up to whole panels */
     float *bias;           /* [o rounded up], behind it the picture's zeros */
@@ -56,18 +58,20 @@ typedef struct winograd {
 static winograd winograd_of(const uc_launch *l, bool in_blocks) {
     winograd p = { .at = winograd_picture_of(l), .type = l->in[UC_CONV_WEIGHT].dtype };
     const int64_t c = p.at.c, o = p.at.o, tiles = p.at.tiles;
-    p.by_panel = !in_blocks && tiles <= BY_PANEL_MOST && o >= 2 * WIDEST_LANES * l->threads;
-    p.at_once = p.by_panel || (!in_blocks && tiles <= AT_ONCE_MOST &&
-                               tiles * uc_max64(c, uc_min64(o, FEW_OUTPUTS)) <= AT_ONCE);
+    p.by_panel = !in_blocks && (tiles <= BY_PANEL_FEW || c >= BY_PANEL_C) && o >= 2 * WIDEST_LANES * l->threads;
+    p.at_once = !in_blocks && !p.by_panel && tiles <= AT_ONCE_MOST &&
+                tiles * uc_max64(c, uc_min64(o, FEW_OUTPUTS)) <= AT_ONCE;
     p.outputs = uc_min64(o, p.by_panel ? WIDEST_LANES : p.at_once ? FEW_OUTPUTS : MANY_OUTPUTS);
     p.wide = uc_round_up(p.outputs, WIDEST_LANES);
     const int64_t block = uc_min64(BLOCK / uc_max64(c, p.wide) / 12 * 12, BLOCK_MOST);
-    p.span = p.at_once ? tiles : uc_max64(block, BLOCK_LEAST);
+    p.span = p.by_panel  ? uc_min64(tiles, BY_PANEL_MOST)
+             : p.at_once ? tiles
+                         : uc_max64(block, BLOCK_LEAST);
     p.bias = l->scratch;
     float *zeros = p.bias + uc_round_up(o, WIDEST_LANES);
     p.at.zeros = zeros;
     p.v = zeros + uc_round_up(c, WIDEST_LANES);
-    p.u = p.at_once ? p.v + PLACES * p.span * c : p.v;
+    p.u = p.at_once || p.by_panel ? p.v + PLACES * p.span * c : p.v;
     p.m = p.u + PLACES * (p.by_panel ? RUN_FLOATS : c * p.wide);
     return p;
 }
@@ -236,8 +240,8 @@ static void UC_ISA(run_at_once)(const winograd *p, int64_t first, int64_t end) {
     for (int64_t i = 0; i < p->at.tiles; i++) UC_ISA(transform_outputs)(p, i, i, first, end);
 }
 
-/* A panel of outputs, from `first` on, of all tiles. */
-static void UC_ISA(run_panel)(const winograd *p, int64_t first) {
+/* A panel of outputs, from `first` on, of `rows` tiles from `tile` on. */
+static void UC_ISA(run_panel)(const winograd *p, int64_t tile, int64_t rows, int64_t first) {
     const int64_t c = p->at.c, end = uc_min64(first + 2 * VL, p->at.o);
     const int nv = uc_panel_vectors(p->at.o - first, VL, 3 * c);
     const int64_t width = nv ? nv * VL : VL / 2;
@@ -246,19 +250,22 @@ static void UC_ISA(run_panel)(const winograd *p, int64_t first) {
         UC_ISA(transform_weights)(p, first * 9 * c, c * width, p->u, RUN_FLOATS, k * width, (k + run) * width);
         for (int64_t place = 0; place < PLACES; place++)
             UC_ISA(product_run)(p, p->v + place * p->span * c + k, p->u + place * RUN_FLOATS, run, k == 0,
-                                p->m + place * p->span * p->wide, p->span, nv);
+                                p->m + place * p->span * p->wide, rows, nv);
     }
-    for (int64_t i = 0; i < p->span; i++) UC_ISA(transform_outputs)(p, i, i, first, end);
+    for (int64_t i = 0; i < rows; i++) UC_ISA(transform_outputs)(p, tile + i, i, first, end);
 }
 
 static void UC_ISA(run_by_panel)(const winograd *p) {
     winograd own = *p;
     own.u += uc_thread() * PLACES * (RUN_FLOATS + p->span * p->wide);
     own.m = own.u + PLACES * RUN_FLOATS;
-    UC_OMP(for schedule(static))
-    for (int64_t i = 0; i < p->at.tiles; i++) UC_ISA(transform_inputs)(p, i, i);
-    UC_OMP(for schedule(static))
-    for (int64_t first = 0; first < p->at.o; first += 2 * VL) UC_ISA(run_panel)(&own, first);
+    for (int64_t tile = 0; tile < p->at.tiles; tile += p->span) {
+        const int64_t rows = uc_min64(p->span, p->at.tiles - tile);
+        UC_OMP(for schedule(static))
+        for (int64_t i = 0; i < rows; i++) UC_ISA(transform_inputs)(p, tile + i, i);
+        UC_OMP(for schedule(static))
+        for (int64_t first = 0; first < p->at.o; first += 2 * VL) UC_ISA(run_panel)(&own, tile, rows, first);
+    }
 }
 
 /* Each thread takes blocks of tiles through the three parts. */
@@ -336,9 +343,9 @@ bool uc_cpu_winograd_can(const uc_launch *l) {
 
 /* A run in bf16 has products in f32 all the same, unless the processor multiplies bf16 on tiles: its vectors do so at
  * twice the speed of f32 at most, and have four times as much to do.
- * Measured on AVX-512: against oneDNN's direct f32 convolution (64 channels and more) 1.3 to 2.3 times as fast from
- * 16 x 16 pixels on, at 8 x 8 half as fast; against conv2d.c 1.1 to 2 times from 16 channels and 10 outputs on, and 1.5
- * times at 8 x 8. */
+ * Measured on AVX-512: against oneDNN's direct f32 convolution (64 channels and more) 1.3 to 2.3 times as fast, at 8 x 8
+ * twice; against conv2d.c 1.1 to 2 times from 16 channels and 10 outputs on. Products on int8 tiles (gemm.h) keep 8 x 8,
+ * where they were not compared with this. */
 bool uc_cpu_winograd_pays(const uc_launch *l, bool library) {
     if (!uc_cpu_winograd_can(l)) return false;
     if (l->out[0].dtype == UC_BF16 && uc_cpu_bf16_products() == UC_BF16_TILES) return false;
