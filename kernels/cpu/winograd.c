@@ -344,12 +344,13 @@ bool uc_cpu_winograd_can(const uc_launch *l) {
 /* A run in bf16 has products in f32 all the same, unless the processor multiplies bf16 on tiles: its vectors do so at
  * twice the speed of f32 at most, and have four times as much to do.
  * Measured on AVX-512: against oneDNN's direct f32 convolution (64 channels and more) 1.3 to 2.3 times as fast, at 8 x
- * 8 twice; against conv2d.c 1.1 to 2 times from 16 channels and 10 outputs on. Products on int8 tiles (gemm.h) keep 8 x
- * 8, where they were not compared with this. */
+ * 8 twice with 960 channels and more; against conv2d.c 1.1 to 2 times from 16 channels and 10 outputs on. Products on
+ * int8 tiles (gemm.h) keep 8 x 8, where they were not compared with this. */
 bool uc_cpu_winograd_pays(const uc_launch *l, bool library) {
     if (!uc_cpu_winograd_can(l)) return false;
     if (l->out[0].dtype == UC_BF16 && uc_cpu_bf16_products() == UC_BF16_TILES) return false;
     const int64_t *x = l->in[UC_CONV_X].shape.dim, *w = l->in[UC_CONV_WEIGHT].shape.dim;
-    return x[2] * x[3] >= (library && uc_cpu_tiles_pay(l) ? 256 : 64) && w[1] >= 16 && w[0] >= 10;
+    const bool other = library && (w[1] < 256 || uc_cpu_tiles_pay(l)); /* at 8 x 8 */
+    return x[2] * x[3] >= (other ? 256 : 64) && w[1] >= 16 && w[0] >= 10;
 }
 #endif
