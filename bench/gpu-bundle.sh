@@ -71,10 +71,8 @@ if [ -n "$wheels" ]; then
 fi
 if [ -n "$programs" ]; then
     mkdir -p "$folder/bin"
-    for program in unclip-cuda unclip-bench unclip-check-ops test_parity test_tasks; do
-        cp "$programs/bin/$program" "$folder/bin/"
-        strip "$folder/bin/$program"
-    done
+    cp "$programs"/bin/* "$folder/bin/"
+    strip "$folder"/bin/*
     cp -P "$programs"/lib/libunclip.so* "$folder/lib/"
     sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$programs/CMakeCache.txt" >"$folder/source.txt"
 fi

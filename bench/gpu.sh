@@ -84,8 +84,8 @@ note() {
     printf '%-9s %-44s %-8s %4s s  %s\n' "$1" "$2" "$3" "$4" "$6"
 }
 
-# step NAME SECONDS COMMAND...: runs it, within what is left of the part's time. Status 77 is skipped; running out of
-# time is a failure, except in a box, which ends when its time does.
+# step NAME SECONDS COMMAND...: runs it, within what is left of the part's time, and returns its status. 77 is skipped;
+# running out of time is a failure, except in a box, which ends when its time does.
 box=0
 step() {
     local name=$1 limit=$2 begin rc left state why=
@@ -93,7 +93,7 @@ step() {
     left=$((deadline - SECONDS))
     if [ "$left" -lt 5 ]; then
         note "$part" "$name" cut 0 124 "no time was left for it"
-        return
+        return 124
     fi
     [ "$limit" -lt "$left" ] || limit=$left
     begin=$SECONDS
@@ -112,6 +112,7 @@ step() {
     # what was found wrong inside a box that ran out of time is a failure all the same
     [ "$state" = boxed ] && failures | grep -q . && state=failed
     note "$part" "$name" "$state" "$((SECONDS - begin))" "$rc" "${why//$'\t'/ }"
+    return "$rc"
 }
 
 # Lines of the last step that tell of a failure; the last line when none does.
@@ -164,16 +165,7 @@ ready_made() {
 export -f ready_made
 
 # Another compiler than ours may warn of more: no reason not to measure.
-part_build() {
-    if [[ " ${parts[*]} " =~ " bench "|" peers " ]] && [ $own_model = 1 ]; then bash -c karlo >/dev/null 2>&1 & fi
-    if [ -x "$bundle/bin/unclip-check-ops" ]; then
-        step "programs of the bundle" 60 bash -c ready_made
-        if tail -n 1 "$steps" | grep -q passed; then
-            [ $gpu = 0 ] || step "devices" 20 "$bin/unclip-cuda" devices
-            [ $gpu = 0 ] || step "the GPU" 20 nvidia-smi
-            return
-        fi
-    fi
+compile() {
     local options=(-DCMAKE_BUILD_TYPE=Release -DUNCLIP_ONEDNN=OFF -DUNCLIP_CUDA=$([ $gpu = 1 ] && echo ON || echo OFF)
         -DUNCLIP_WERROR=OFF
         "-DCMAKE_CUDA_ARCHITECTURES=$(architecture)-real" "-DUNCLIP_NVIDIA_ROOTS=$(nvidia_roots)")
@@ -186,6 +178,11 @@ part_build() {
     # shellcheck disable=SC2046
     step compile 500 cmake --build "$build" -j "$cores" --target $(targets)
     step "an operation on the device" 60 "$bin/unclip-check-ops" --device "$check_device" --op activation --most 1000
+}
+
+part_build() {
+    if [[ " ${parts[*]} " =~ " bench "|" peers " ]] && [ $own_model = 1 ]; then bash -c karlo >/dev/null 2>&1 & fi
+    [ -x "$bundle/bin/unclip-check-ops" ] && step "programs of the bundle" 60 bash -c ready_made || compile
     [ $gpu = 0 ] || step "devices" 20 "$bin/unclip-cuda" devices
     [ $gpu = 0 ] || step "the GPU" 20 nvidia-smi
 }
@@ -339,16 +336,10 @@ run_part() {
 for part in "${parts[@]}"; do
     awk -F '\t' -v part="$part" '$1 != part' "$steps" >"$steps.new" && mv "$steps.new" "$steps"
 done
-beside=()
 for part in "${parts[@]}"; do
     case $part in
-    ops | goldens | sanitizer | nvcc | tests) run_part & beside+=($!) ;;
-    *)
-        [ ${#beside[@]} = 0 ] || wait "${beside[@]}"
-        beside=()
-        run_part
-        report
-        ;;
+    ops | goldens | sanitizer | nvcc | tests) run_part & ;;
+    *) wait; run_part; report ;;
     esac
 done
 wait

@@ -16,7 +16,9 @@
 #define vf_load_part_as UC_ISA(uc_vf_load_part_as)
 #define vf_store UC_ISA(uc_vf_store)
 #define vf_store_part UC_ISA(uc_vf_store_part)
-#define vf_store_as UC_ISA(uc_vf_store_as)
+#define vf_store_part_as UC_ISA(uc_vf_store_part_as)
+#define float_bytes UC_ISA(uc_float_bytes)
+#define vf_to_bf16 UC_ISA(uc_vf_to_bf16)
 #define vf_set UC_ISA(uc_vf_set)
 #define vf_fma UC_ISA(uc_vf_fma)
 #define vf_max UC_ISA(uc_vf_max)
@@ -44,6 +46,9 @@
 
 typedef float vf __attribute__((vector_size(UC_ISA_LANES * 4)));
 typedef int32_t vi __attribute__((vector_size(UC_ISA_LANES * 4)));
+
+/* uc_dtype_size of a floating type, as a constant where the type is one. */
+UC_SIMD int64_t float_bytes(const uc_dtype type) { return type == UC_F32 ? 4 : 2; }
 
 #if UC_ISA_LANES == 16
 UC_SIMD vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
@@ -248,13 +253,25 @@ UC_SIMD vf vf_load_as(const void *p, const uc_dtype type) {
 #endif
 }
 
-/* The first n <= VL lanes; zeros behind them. */
+/* The first n lanes, zeros behind them; from n = VL on all of them. */
 UC_SIMD vf vf_load_part_as(const void *p, const uc_dtype type, int64_t n) {
+    if (n >= VL) return vf_load_as(p, type);
     if (type == UC_F32) return vf_load_part(p, n);
     uint16_t half[UC_ISA_LANES] = { 0 };
     memcpy(half, p, (size_t)n * sizeof *half);
     return vf_load_as(half, type);
 }
+
+#if UC_ISA_LANES == 16
+/* To nearest even; a NaN stays one. */
+UC_SIMD __m256i vf_to_bf16(vf v) {
+    const __m512i u = _mm512_castps_si512(v), high = _mm512_srli_epi32(u, 16);
+    const __m512i half = _mm512_add_epi32(_mm512_set1_epi32(0x7fff), _mm512_and_epi32(high, _mm512_set1_epi32(1)));
+    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(u, half), 16);
+    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    return _mm512_cvtepi32_epi16(_mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40)));
+}
+#endif
 
 /* count elements of any floating type to f32, and back. */
 UC_SIMD void row_read(float *restrict dst, const void *restrict src, uc_dtype type, int64_t count) {
@@ -282,6 +299,10 @@ UC_SIMD void row_out(void *restrict dst, uc_dtype type, const float *restrict sr
     if (type == UC_F32) {
         memcpy(dst, src, (size_t)count * sizeof *src);
     } else if (type == UC_BF16) {
+#if UC_ISA_LANES == 16
+        for (; i + 16 <= count; i += 16)
+            _mm256_storeu_si256((__m256i *)(void *)(h + i), vf_to_bf16(_mm512_loadu_ps(src + i)));
+#endif
         for (; i < count; i++) { /* to nearest even; a NaN stays one */
             uint32_t u;
             memcpy(&u, src + i, 4);
@@ -300,27 +321,13 @@ UC_SIMD void row_out(void *restrict dst, uc_dtype type, const float *restrict sr
     }
 }
 
-/* The first n <= VL lanes. */
-UC_SIMD void vf_store_as(void *p, const uc_dtype type, vf v, int64_t n) {
-    if (type == UC_F32) {
-        if (n >= VL) vf_store(p, v);
-        else vf_store_part(p, v, n);
-        return;
-    }
+/* The first n lanes; from n = VL on all of them. */
+UC_SIMD void vf_store_part_as(void *p, const uc_dtype type, vf v, int64_t n) {
     float number[VL];
-#if UC_ISA_LANES == 16
-    if (type == UC_BF16 && n >= VL) { /* as row_out */
-        const __m512i u = _mm512_castps_si512(v), one = _mm512_set1_epi32(1), high = _mm512_srli_epi32(u, 16);
-        const __m512i up = _mm512_add_epi32(_mm512_set1_epi32(0x7fff), _mm512_and_epi32(high, one));
-        const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-        __m512i out = _mm512_srli_epi32(_mm512_add_epi32(u, up), 16);
-        out = _mm512_mask_or_epi32(out, nan, high, _mm512_set1_epi32(0x40));
-        _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(out));
-        return;
-    }
-#endif
     vf_store(number, v);
-    row_out(p, type, number, n < VL ? n : VL);
+    if (type == UC_F32 && n < VL) vf_store_part(p, v, n);
+    else if (n < VL) row_out(p, type, number, n);
+    else row_out(p, type, number, VL);
 }
 
 /* The row at element `at` as f32: in place when it is, else converted into tmp. */

@@ -30,15 +30,15 @@
 #define UC_WINOGRAD_SHAPES
 enum {
     SUM_RUN = 256,
-    WIDEST_LANES = 32,   /* lanes of any panel */
-    AT_ONCE = 333000,    /* tiles x channels that are transformed at once where that is all of them: 48 MB */
-    AT_ONCE_MOST = 1024, /* and no more tiles than this */
+    WIDEST_LANES = 32,       /* lanes of any panel */
+    AT_ONCE_FLOATS = 333000, /* tiles x channels that are transformed at once where that is all of them: 48 MB */
+    AT_ONCE_MOST = 1024,     /* and no more tiles than this */
+    FEW_OUTPUTS = 128,       /* outputs at a time then, and in blocks */
+    MANY_OUTPUTS = 320,
     BY_PANEL_MOST = 256, /* tiles at a time where weights are taken panel by panel: */
     BY_PANEL_FEW = 128,  /* those of small pictures, up to this many, */
     BY_PANEL_C = 1024,   /* and of pictures with this many channels */
     RUN_FLOATS = SUM_RUN * WIDEST_LANES + 16, /* of a place then; the places of one weight in other sets of the cache */
-    FEW_OUTPUTS = 128,   /* outputs at a time then, and otherwise */
-    MANY_OUTPUTS = 320,
     BLOCK = 122880, BLOCK_LEAST = 24, BLOCK_MOST = 192 /* tiles x channels of a block otherwise; tiles */
 };
 
@@ -46,33 +46,43 @@ typedef struct winograd {
     winograd_picture at;
     const void *packed;
     uc_dtype type;         /* of the packed weight */
-    bool at_once;          /* all tiles together, else in blocks that threads do by themselves */
-    bool by_panel;         /* many tiles together, and a panel of weights by one thread */
+    enum {
+        IN_BLOCKS, /* of tiles, which threads do by themselves, for many outputs */
+        AT_ONCE,   /* all tiles together, for some outputs */
+        BY_PANEL,  /* many tiles together, and a panel of outputs by one thread */
+    } sharing;
     int64_t span;          /* tiles at a time */
     int64_t outputs, wide; /* output channels at a time; up to whole panels */
     float *bias;           /* [o rounded up], behind it the picture's zeros */
-    float *v, *u, *m;      /* [36][span][c], [36][c * wide], [36][span][wide]. Of blocks, threads have their own v and m
-                            * from m on; by panel their own u, [36] of RUN_FLOATS, and m from u on */
+    float *u, *v, *m;      /* [36][c * wide], or by panel [36] of RUN_FLOATS; [36][span][c]; [36][span][wide] */
+    int64_t own;           /* floats from one thread's to the next one's: of v and m in blocks, of u and m by panel */
+    int64_t floats;        /* of scratch in all */
 } winograd;
 
 static winograd winograd_of(const uc_launch *l, bool in_blocks) {
     winograd p = { .at = winograd_picture_of(l), .type = l->in[UC_CONV_WEIGHT].dtype };
     const int64_t c = p.at.c, o = p.at.o, tiles = p.at.tiles;
-    p.by_panel = !in_blocks && (tiles <= BY_PANEL_FEW || c >= BY_PANEL_C) && o >= 2 * WIDEST_LANES * l->threads;
-    p.at_once = !in_blocks && !p.by_panel && tiles <= AT_ONCE_MOST &&
-                tiles * uc_max64(c, uc_min64(o, FEW_OUTPUTS)) <= AT_ONCE;
-    p.outputs = uc_min64(o, p.by_panel ? WIDEST_LANES : p.at_once ? FEW_OUTPUTS : MANY_OUTPUTS);
+    if (in_blocks) p.sharing = IN_BLOCKS;
+    else if ((tiles <= BY_PANEL_FEW || c >= BY_PANEL_C) && o >= 2 * WIDEST_LANES * l->threads) p.sharing = BY_PANEL;
+    else if (tiles <= AT_ONCE_MOST && tiles * uc_max64(c, uc_min64(o, FEW_OUTPUTS)) <= AT_ONCE_FLOATS)
+        p.sharing = AT_ONCE;
+    static const int64_t outputs[] = { [IN_BLOCKS] = MANY_OUTPUTS, [AT_ONCE] = FEW_OUTPUTS, [BY_PANEL] = WIDEST_LANES };
+    p.outputs = uc_min64(o, outputs[p.sharing]);
     p.wide = uc_round_up(p.outputs, WIDEST_LANES);
     const int64_t block = uc_min64(BLOCK / uc_max64(c, p.wide) / 12 * 12, BLOCK_MOST);
-    p.span = p.by_panel  ? uc_min64(tiles, BY_PANEL_MOST)
-             : p.at_once ? tiles
-                         : uc_max64(block, BLOCK_LEAST);
+    p.span = p.sharing == IN_BLOCKS ? uc_max64(block, BLOCK_LEAST)
+             : p.sharing == AT_ONCE ? tiles
+                                    : uc_min64(tiles, BY_PANEL_MOST);
     p.bias = l->scratch;
-    float *zeros = p.bias + uc_round_up(o, WIDEST_LANES);
-    p.at.zeros = zeros;
-    p.v = zeros + uc_round_up(c, WIDEST_LANES);
-    p.u = p.at_once || p.by_panel ? p.v + PLACES * p.span * c : p.v;
-    p.m = p.u + PLACES * (p.by_panel ? RUN_FLOATS : c * p.wide);
+    p.at.zeros = p.bias + uc_round_up(o, WIDEST_LANES);
+    float *places = p.bias + uc_round_up(o, WIDEST_LANES) + uc_round_up(c, WIDEST_LANES);
+    const int64_t u = PLACES * (p.sharing == BY_PANEL ? RUN_FLOATS : c * p.wide);
+    const int64_t v = PLACES * p.span * c, m = PLACES * p.span * p.wide;
+    p.u = p.sharing == BY_PANEL ? places + v : places; /* what threads have of their own lies together */
+    p.v = p.sharing == BY_PANEL ? places : places + u;
+    p.m = places + u + v;
+    p.own = p.sharing == BY_PANEL ? u + m : v + m;
+    p.floats = places - p.bias + u + v + m + (p.sharing == AT_ONCE ? 0 : (l->threads - 1) * p.own);
     return p;
 }
 
@@ -82,7 +92,7 @@ static winograd winograd_of(const uc_launch *l, bool in_blocks) {
  * panel's first number. */
 UC_SIMD void UC_ISA(transform_weights_as)(const winograd *p, const uc_dtype type, int64_t at, int64_t size, float *u,
                                           int64_t place, int64_t from, int64_t end) {
-    const int64_t bytes = type == UC_F32 ? 4 : 2;
+    const int64_t bytes = float_bytes(type);
     const char *packed = (const char *)p->packed + at * bytes;
     for (int64_t j = from; j < end; j += VL) {
         vf tap[9], full[PLACES];
@@ -257,8 +267,8 @@ static void UC_ISA(run_panel)(const winograd *p, int64_t tile, int64_t rows, int
 
 static void UC_ISA(run_by_panel)(const winograd *p) {
     winograd own = *p;
-    own.u += uc_thread() * PLACES * (RUN_FLOATS + p->span * p->wide);
-    own.m = own.u + PLACES * RUN_FLOATS;
+    own.u += uc_thread() * p->own;
+    own.m += uc_thread() * p->own;
     for (int64_t tile = 0; tile < p->at.tiles; tile += p->span) {
         const int64_t rows = uc_min64(p->span, p->at.tiles - tile);
         UC_OMP(for schedule(static))
@@ -272,8 +282,8 @@ static void UC_ISA(run_by_panel)(const winograd *p) {
 static void UC_ISA(run_blocks)(const winograd *p, int64_t first, int64_t end) {
     const int64_t tasks = PLACES * uc_ceil_div(end - first, 2 * VL), blocks = uc_ceil_div(p->at.tiles, p->span);
     winograd own = *p;
-    own.v = p->m + uc_thread() * PLACES * p->span * (p->at.c + p->wide);
-    own.m = own.v + PLACES * p->span * p->at.c;
+    own.v += uc_thread() * p->own;
+    own.m += uc_thread() * p->own;
     UC_OMP(for schedule(static))
     for (int64_t block = 0; block < blocks; block++) {
         const int64_t tile = block * p->span, rows = uc_min64(p->span, p->at.tiles - tile);
@@ -287,10 +297,10 @@ static void UC_ISA(winograd_run)(const uc_launch *l, const void *packed, bool in
     winograd p = winograd_of(l, in_blocks);
     const uc_view *bias = &l->in[UC_CONV_BIAS];
     p.packed = packed;
-    memset(p.bias, 0, (size_t)(p.v - p.bias) * sizeof *p.bias);
+    memset(p.bias, 0, (size_t)(uc_round_up(p.at.o, WIDEST_LANES) + uc_round_up(p.at.c, WIDEST_LANES)) * sizeof *p.bias);
     if (bias->data) row_read(p.bias, bias->data, bias->dtype, p.at.o);
     const int threads = uc_threads_for(l, p.at.tiles * p.at.c * p.at.o);
-    if (p.by_panel) {
+    if (p.sharing == BY_PANEL) {
         UC_OMP(parallel num_threads(threads))
         UC_ISA(run_by_panel)(&p);
         return;
@@ -300,7 +310,7 @@ static void UC_ISA(winograd_run)(const uc_launch *l, const void *packed, bool in
         const int64_t end = uc_min64(first + p.outputs, p.at.o);
         UC_OMP(for schedule(static))
         for (int64_t i = 0; i < 8 * threads; i++) UC_ISA(weights_piece)(&p, i, 8 * threads, first, end);
-        if (p.at_once) UC_ISA(run_at_once)(&p, first, end);
+        if (p.sharing == AT_ONCE) UC_ISA(run_at_once)(&p, first, end);
         else UC_ISA(run_blocks)(&p, first, end);
     }
 }
@@ -313,13 +323,7 @@ void uc_cpu_winograd_for(uc_isa isa, bool in_blocks, const uc_launch *l, const v
 }
 
 size_t uc_cpu_winograd_scratch_for(bool in_blocks, const uc_launch *l) {
-    const winograd p = winograd_of(l, in_blocks);
-    const int64_t v = p.span * p.at.c, m = p.span * p.wide, u = p.at.c * p.wide;
-    const int64_t places = p.by_panel  ? v + l->threads * (RUN_FLOATS + m)
-                           : p.at_once ? v + u + m
-                                       : u + l->threads * (v + m);
-    return (size_t)(uc_round_up(p.at.o, WIDEST_LANES) + uc_round_up(p.at.c, WIDEST_LANES) + PLACES * places) *
-           sizeof(float);
+    return (size_t)winograd_of(l, in_blocks).floats * sizeof(float);
 }
 
 void uc_cpu_winograd(const uc_launch *l, const void *packed) {
@@ -350,7 +354,7 @@ bool uc_cpu_winograd_pays(const uc_launch *l, bool library) {
     if (!uc_cpu_winograd_can(l)) return false;
     if (l->out[0].dtype == UC_BF16 && uc_cpu_bf16_products() == UC_BF16_TILES) return false;
     const int64_t *x = l->in[UC_CONV_X].shape.dim, *w = l->in[UC_CONV_WEIGHT].shape.dim;
-    const bool other = library && (w[1] < 256 || uc_cpu_tiles_pay(l)); /* at 8 x 8 */
-    return x[2] * x[3] >= (other ? 256 : 64) && w[1] >= 16 && w[0] >= 10;
+    const bool others_at_8 = library && (w[1] < 256 || uc_cpu_tiles_pay(l));
+    return x[2] * x[3] >= (others_at_8 ? 256 : 64) && w[1] >= 16 && w[0] >= 10;
 }
 #endif

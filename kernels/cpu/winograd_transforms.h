@@ -77,11 +77,10 @@ UC_SIMD void UC_ISA(to_outputs)(const vf *m, const int step, vf *out) {
  * brought near, `pixel` numbers being from one pixel to the next. */
 UC_SIMD void UC_ISA(inputs_of)(const char *const at[PLACES], const uc_dtype type, int64_t pixel, int64_t c,
                                int64_t left, vf d[PLACES]) {
-    const int64_t size = type == UC_F32 ? 4 : 2;
+    const int64_t size = float_bytes(type);
     for (int k = 0; k < PLACES; k++)
         if (k % PATCH >= PATCH - TILE) __builtin_prefetch(at[k] + (TILE * pixel + c) * size, 0, 2);
-    for (int k = 0; k < PLACES; k++)
-        d[k] = left >= VL ? vf_load_as(at[k] + c * size, type) : vf_load_part_as(at[k] + c * size, type, left);
+    for (int k = 0; k < PLACES; k++) d[k] = vf_load_part_as(at[k] + c * size, type, left);
     for (int x = 0; x < PATCH; x++) UC_ISA(from_inputs)(d + x, PATCH, d + x);
     for (int y = 0; y < PATCH; y++) UC_ISA(from_inputs)(d + PATCH * y, 1, d + PATCH * y);
 }
@@ -102,8 +101,8 @@ static inline void UC_ISA(patch_of)(const winograd_picture *p, int64_t tile, con
     const char *image = (const char *)p->l->in[UC_CONV_X].data + n * p->h * p->w * pixel;
     for (int k = 0; k < PLACES; k++) {
         const int64_t y = y0 + k / PATCH, x = x0 + k % PATCH;
-        at[k] = y >= 0 && y < p->h && x >= 0 && x < p->w ? image + (y * p->w + x) * pixel
-                                                             : (const char *)p->zeros;
+        const bool inside = y >= 0 && y < p->h && x >= 0 && x < p->w;
+        at[k] = inside ? image + (y * p->w + x) * pixel : (const char *)p->zeros;
     }
 }
 
@@ -111,7 +110,7 @@ static inline void UC_ISA(patch_of)(const winograd_picture *p, int64_t tile, con
  * of the tile to the right are brought near. */
 UC_SIMD void UC_ISA(put_tile)(const winograd_picture *p, const uc_dtype type, const vf *y, int64_t at, int64_t height,
                               int64_t width, int64_t left) {
-    const int64_t size = type == UC_F32 ? 4 : 2, next = TILE * p->o * size;
+    const int64_t size = float_bytes(type), next = TILE * p->o * size;
     const char *residual = p->l->in[UC_CONV_RESIDUAL].data;
     char *out = p->l->out[0].data;
     for (int64_t r = 0; r < height; r++)
@@ -120,9 +119,8 @@ UC_SIMD void UC_ISA(put_tile)(const winograd_picture *p, const uc_dtype type, co
             vf value = y[r * TILE + x];
             __builtin_prefetch(out + to + next, 1, 2);
             if (residual) __builtin_prefetch(residual + to + next, 0, 2);
-            if (residual)
-                value += left >= VL ? vf_load_as(residual + to, type) : vf_load_part_as(residual + to, type, left);
-            vf_store_as(out + to, type, value, left);
+            if (residual) value += vf_load_part_as(residual + to, type, left);
+            vf_store_part_as(out + to, type, value, left);
         }
 }
 

@@ -397,13 +397,14 @@ Test(ops, winograd_of_many_channels) {
 }
 
 /* A picture's result by one of the ways of sharing the work, on two threads. */
-static float *winograd_shared(const uc_launch *launch, const void *packed, bool in_blocks) {
-    uc_launch l = *launch;
-    const size_t bytes = (size_t)uc_shape_count(l.out[0].shape) * sizeof(float);
+static float *winograd_shared(const op_data *d, const void *packed, bool in_blocks) {
+    uc_launch l = d->launch;
+    const size_t bytes = (size_t)uc_shape_count(d->c.out[0]) * sizeof(float);
     float *out = NULL;
     cr_assert_eq(posix_memalign((void **)&out, 64, bytes), 0);
     memset(out, 0xff, bytes);
-    l.out[0].data = out;
+    l.threads = 2;
+    l.out[0] = (uc_view){ UC_F32, UC_NHWC, d->c.out[0], out };
     cr_assert_eq(posix_memalign(&l.scratch, 64, uc_cpu_winograd_scratch_for(in_blocks, &l)), 0);
     uc_cpu_winograd_for(uc_cpu_isa(), in_blocks, &l, packed);
     free(l.scratch);
@@ -416,24 +417,22 @@ static float *winograd_shared(const uc_launch *launch, const void *packed, bool 
 Test(ops, winograd_by_panel_is_as_in_blocks) {
     static const struct { int64_t n, c, o, h, w; } shapes[] = { { 2, 300, 134, 9, 10 }, { 1, 1040, 128, 62, 71 } };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const uc_shape x = UC_SHAPE4(shapes[i].n, shapes[i].c, shapes[i].h, shapes[i].w);
-        const uc_shape w = UC_SHAPE4(shapes[i].o, shapes[i].c, 3, 3);
-        const uc_shape y = UC_SHAPE4(shapes[i].n, shapes[i].o, shapes[i].h, shapes[i].w);
-        float *given = malloc(((size_t)uc_shape_count(x) + 4) * sizeof *given);
-        float *weight = malloc(((size_t)uc_shape_count(w) + 4) * sizeof *weight);
-        cr_assert(given && weight);
-        for (int64_t k = 0; k < uc_shape_count(x); k += 4) uc_philox_normal4(3, 0, 0, (uint64_t)k / 4, given + k);
-        for (int64_t k = 0; k < uc_shape_count(w); k += 4) uc_philox_normal4(4, 0, 0, (uint64_t)k / 4, weight + k);
-        uc_launch l = { .kind = UC_OP_conv2d, .attrs.conv2d = { .stride = 1, .pad = 1 }, .threads = 2 };
-        l.in[UC_CONV_X] = (uc_view){ UC_F32, UC_NHWC, x, given };
-        l.in[UC_CONV_WEIGHT] = (uc_view){ UC_F32, UC_PLAIN, w, weight };
-        l.out[0] = (uc_view){ UC_F32, UC_NHWC, y, NULL };
+        const op_case c = { .kind = UC_OP_conv2d,
+                            .attrs.conv2d = { .stride = 1, .pad = 1 },
+                            .layout = UC_NHWC,
+                            .in = { [UC_CONV_X] = UC_SHAPE4(shapes[i].n, shapes[i].c, shapes[i].h, shapes[i].w),
+                                    [UC_CONV_WEIGHT] = UC_SHAPE4(shapes[i].o, shapes[i].c, 3, 3) },
+                            .out = { UC_SHAPE4(shapes[i].n, shapes[i].o, shapes[i].h, shapes[i].w) },
+                            .weights = 1u << UC_CONV_WEIGHT };
+        op_data d;
+        op_data_fill(&d, &c, 3);
         void *packed = NULL;
-        cr_assert_eq(posix_memalign(&packed, 64, uc_cpu_packed_bytes(&l.in[UC_CONV_WEIGHT])), 0);
-        uc_cpu_pack(packed, &l.in[UC_CONV_WEIGHT], 1);
-        float *by_panel = winograd_shared(&l, packed, false), *in_blocks = winograd_shared(&l, packed, true);
-        cr_expect_eq(memcmp(by_panel, in_blocks, (size_t)uc_shape_count(y) * sizeof(float)), 0, "shape %zu", i);
-        free(by_panel), free(in_blocks), free(packed), free(given), free(weight);
+        cr_assert_eq(posix_memalign(&packed, 64, uc_cpu_packed_bytes(&d.launch.in[UC_CONV_WEIGHT])), 0);
+        uc_cpu_pack(packed, &d.launch.in[UC_CONV_WEIGHT], 1);
+        float *by_panel = winograd_shared(&d, packed, false), *in_blocks = winograd_shared(&d, packed, true);
+        cr_expect_eq(memcmp(by_panel, in_blocks, (size_t)uc_shape_count(c.out[0]) * sizeof(float)), 0, "shape %zu", i);
+        free(by_panel), free(in_blocks), free(packed);
+        op_data_free(&d);
     }
 }
 
