@@ -14,9 +14,9 @@ most timesteps are in the middle, where outlines are decided (a cube that is rou
 picture should also look the same to the frozen image encoder: the squared error hardly sees the corner of a cube.
 
 With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
-trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again. A trained network
-is refined with --small-share 0 --outlines-from 0, which is the last part of the budget from the start, and
---little-noise 0.3 --largest-weight 20, which teach it to leave alone what is almost a picture.
+trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again. A network that
+is trained already is refined with --small-share 0 --outlines-from 0, which is the last part of the budget from the
+start, and --little-noise 0.3 --largest-weight 20, which teach it to leave alone what is almost a picture.
 """
 import numpy as np
 import torch

@@ -1,7 +1,7 @@
 """Trains one of the upsamplers, 64 -> 256 or 256 -> 1024.
 
-    python -m weights.train.upsampler 256 --out DIR
-    python -m weights.train.upsampler 1024 --out DIR
+    python -m weights.train.upsampler 256 --out DIR [--start-from MODEL] [--redrawn-share 0.3]
+    python -m weights.train.upsampler 1024 --out DIR [--start-from MODEL]
 
 Follows the paper: ADM's UNet without attention, text or guidance; the low-resolution picture, resized, as three more
 input channels; trained on random crops and applied to whole pictures; cosine schedule for 256, linear for 1024; the
@@ -9,7 +9,8 @@ input blurred for 256, degraded after BSR for 1024.
 Leaves: the size. Differs: predicts the clean picture, so that two to seven steps suffice; loss is squared plus a
 little absolute error plus the error in how strong edges are around each low-resolution pixel, without which whatever
 cannot be known exactly (grain, grass) comes out smooth; the network starts as the identity on the resized picture
-(networks.start_as_identity).
+(networks.start_as_identity). With --redrawn-share the input of 256 is at times what the decoder makes of a true picture
+(weights.train.redraw), whose rims and uneven outlines no blur of true pictures has.
 Crops are rendered on the first run and kept.
 """
 import math
@@ -20,12 +21,15 @@ import random
 import numpy as np
 import torch
 import torch.nn.functional as F
+from diffusers import UNet2DModel
 
 from weights.train import channels_last, degrade, diffusion, networks, scenes, training
 from weights.train.optimizer import MuonWithAdam
 
 FACTOR = 4
 STORED_CROP = 192
+REDRAWN_CROP, REDRAWN_BATCH = 128, 4    # larger than the others: an edge is judged by the object that it belongs to
+HIGH_NOISE_POWER = 3.0  # redrawn: timesteps 1000 * (1 - u ** power), since little noise would show what was true
 ABSOLUTE_WEIGHT = 0.1
 SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_res_first", "crop": 96, "batch": 6,
                   "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "edge_weight": 0.1},
@@ -44,7 +48,9 @@ def write_crops(path, full, count, seed):
     crops = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (count, STORED_CROP, STORED_CROP, 3))
     room = full - STORED_CROP
     for i in range(count):
-        flat = scenes.layout(rng, scenes.sample_scene(rng, held=False))
+        scene = scenes.sample_scene(rng, held=False)
+        scene["light"] = scenes.sample_light(rng)
+        flat = scenes.layout(rng, scene)
         if rng.random() < 0.75:
             corner = [min(max(int(rng.gauss(0.5, 0.16) * full - STORED_CROP / 2), 0), room) for _ in "xy"]
         else:
@@ -63,13 +69,36 @@ def load_crops(folder, full, count, processes):
     return np.concatenate([np.load(half[0], mmap_mode="r") for half in halves])
 
 
+def planes(pictures, mirrored):
+    """uint8 [batch, height, width, 3] -> [batch, 3, height, width] in -1..1."""
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return pixels.flip(3) if mirrored else pixels.contiguous()
+
+
 def draw(crops, batch, size, numbers):
     """Random crops of the stored ones, mirrored at random; float in -1..1."""
     index = numbers.randint(0, len(crops), batch)
     corners = numbers.randint(0, (STORED_CROP - size) // FACTOR + 1, (batch, 2)) * FACTOR
     parts = np.stack([crops[i, y:y + size, x:x + size] for i, (y, x) in zip(index, corners)])
-    pixels = torch.from_numpy(parts).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-    return pixels.flip(3) if numbers.rand() < 0.5 else pixels.contiguous()
+    return planes(parts, mirrored=numbers.rand() < 0.5)
+
+
+class Redrawn:
+    """True pictures and what the decoder made of them, from weights.train.redraw."""
+
+    def __init__(self, folder):
+        self.low, self.high = (np.load(folder / f"redrawn.{name}.npy", mmap_mode="r") for name in ("low", "high"))
+
+    def draw(self, batch, size, numbers):
+        """Crops [batch, 3, size, size] of true pictures, most of them near the middle, and the decoder's of them."""
+        index = numbers.randint(0, len(self.low), batch)
+        small, room = size // FACTOR, (self.high.shape[1] - size) // FACTOR
+        corners = np.clip(numbers.normal(0.5, 0.3, (batch, 2)) * room, 0, room).round().astype(int)
+        high = np.stack([self.high[i, FACTOR * y:FACTOR * y + size, FACTOR * x:FACTOR * x + size]
+                         for i, (y, x) in zip(index, corners)])
+        low = np.stack([self.low[i, y:y + small, x:x + small] for i, (y, x) in zip(index, corners)])
+        mirrored = numbers.rand() < 0.5
+        return planes(high, mirrored), planes(low, mirrored)
 
 
 def resized(low):
@@ -88,6 +117,8 @@ def main():
     parser.add_argument("size", type=int, choices=sorted(SETTINGS))
     parser.add_argument("--crops", type=int, default=5000)
     parser.add_argument("--rate", type=float, default=4e-4)
+    parser.add_argument("--redrawn-share", type=float, default=0.0,
+                        help="share of the steps whose input is what the decoder made of a picture")
     parser.add_argument("--render-only", action="store_true", help="render the crops and stop")
     args = parser.parse_args()
     device = training.prepare(args)
@@ -95,8 +126,12 @@ def main():
     crops = load_crops(args.out / "data", args.size, args.crops, args.threads)
     if args.render_only:
         return
-    model = networks.upsampler(args.size, chosen["channels"])
-    networks.start_as_identity(model)
+    redrawn = Redrawn(args.out / "data") if args.redrawn_share else None
+    if args.start_from:
+        model = UNet2DModel.from_pretrained(args.start_from / chosen["folder"], torch_dtype=torch.float32)
+    else:
+        model = networks.upsampler(args.size, chosen["channels"])
+        networks.start_as_identity(model)
     model.to(device)
     if args.device == "cpu":
         channels_last.use_in(model)
@@ -105,11 +140,18 @@ def main():
     numbers = np.random.RandomState(args.seed + run.step)
     abar = chosen["abar"]()
 
-    def loss(step, share):
+    def example():
+        """True pictures, what stands for them at a quarter of the size, degraded or redrawn, and shares of 1000."""
+        if redrawn and numbers.rand() < args.redrawn_share:
+            clean, low = redrawn.draw(REDRAWN_BATCH, REDRAWN_CROP, numbers)
+            return clean.to(device), low.to(device), 1 - torch.rand(len(clean)) ** HIGH_NOISE_POWER
         clean = draw(crops, chosen["batch"], chosen["crop"], numbers).to(device)
-        low = F.avg_pool2d(clean, FACTOR)
-        exact, given = resized(low), resized(chosen["degrade"](low))
-        t = torch.randint(0, diffusion.STEPS, (len(clean),))
+        return clean, chosen["degrade"](F.avg_pool2d(clean, FACTOR)), torch.rand(len(clean))
+
+    def loss(step, share):
+        clean, low, noise_level = example()
+        given = resized(low)
+        t = (noise_level * diffusion.STEPS).long().clamp(max=diffusion.STEPS - 1)
         noisy = diffusion.add_noise(clean, torch.randn_like(clean), abar[t])
         with torch.autocast(args.device, torch.bfloat16):
             pair = torch.cat([noisy, given], 1).contiguous(memory_format=torch.channels_last)
@@ -117,8 +159,7 @@ def main():
         squared = F.mse_loss(predicted, clean)
         edges = F.l1_loss(edge_strength(predicted), edge_strength(clean))
         total = squared + ABSOLUTE_WEIGHT * F.l1_loss(predicted, clean) + chosen["edge_weight"] * edges
-        return total, {"squared": squared, "edges": edges, "squared_bicubic": F.mse_loss(exact, clean),
-                       "squared_degraded": F.mse_loss(given, clean)}
+        return total, {"squared": squared, "edges": edges, "squared_given": F.mse_loss(given, clean)}
 
     run.train(loss)
     run.log({"gain_db": gain(model, crops, chosen, device)})
