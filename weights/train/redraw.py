@@ -1,11 +1,11 @@
 """Draws true pictures again with the decoder: what the 64 -> 256 upsampler meets when it follows the decoder.
 
-    python -m weights.train.redraw --out DIR [--model MODEL] [--pairs 2000]
+    python -m weights.train.redraw --out DIR --model MODEL [--pairs 2000]
 
 Each true picture is rendered at 256 pixels, made small, noised to a timestep between LEAST_NOISE and MOST_NOISE and
-brought back by the decoder, MODEL's or the one trained in DIR, with its caption, its image embedding, the default
-guidance and the default steps. What comes back is the same scene with the decoder's own errors: bent edges, rims, faces
-without shading. More noise would move the outlines themselves, which the upsampler could only answer with a blur.
+brought back by MODEL's decoder with its caption, its image embedding, the default guidance and the default steps. What
+comes back is the same scene with the decoder's own errors: bent edges, rims, faces without shading. More noise would
+move the outlines themselves, which the upsampler could only answer with a blur.
 
 Writes DIR/data/redrawn.{low,high}.npy: uint8 [pairs, 64, 64, 3] and [pairs, 256, 256, 3]. Half of the scenes are in
 daylight. Pairs that exist are left alone.
@@ -33,33 +33,25 @@ BATCH = 32
 SEED = 400
 
 
-def random_scene(rng):
-    scene = scenes.sample_scene(rng, held=False)
-    scene["light"] = scenes.sample_light(rng, DAYLIGHT_SHARE)
-    return scene
-
-
-def render_large(seed):
+def example(seed):
+    """A picture and what somebody might say of it."""
     from weights.train.renderer import render
     rng = random.Random(seed)
-    return render(scenes.layout(rng, random_scene(rng)), LARGE, samples=2)
-
-
-def caption(seed):
-    rng = random.Random(seed)
-    return captions.free_caption(rng, random_scene(rng))
+    scene = scenes.sample_scene(rng, held=False)
+    scene["light"] = scenes.sample_light(random.Random(f"light {seed}"), DAYLIGHT_SHARE)
+    return render(scenes.layout(rng, scene), LARGE, samples=2), captions.free_caption(rng, scene)
 
 
 class Redrawer:
-    """The decoder of a folder with all that it is conditioned on. kind: what it predicts."""
+    """The decoder of a model directory with all that it is conditioned on."""
 
-    def __init__(self, model, kind, device):
+    def __init__(self, model, device):
         self.device = device
         self.decoder = Decoder(model).eval().to(device)
         self.words = WordTokenizer(model / "tokenizer")
         self.text = CLIPTextModelWithProjection.from_pretrained(model / "text_encoder").float().eval().to(device)
         self.image = CLIPVisionModelWithProjection.from_pretrained(model / "image_encoder").float().eval().to(device)
-        self.scheduler = sampling.schedulers(kind)["decoder_scheduler"]
+        self.scheduler = sampling.schedulers(sampling.prediction(model))["decoder_scheduler"]
         self.scheduler.set_timesteps(sampling.DEFAULTS["steps"])
 
     def conditions(self, clean, texts):
@@ -88,8 +80,7 @@ class Redrawer:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--model", type=pathlib.Path, help="whose decoder draws; without, the one trained in DIR")
-    parser.add_argument("--start-from", type=pathlib.Path, help="the model that the training in DIR began with")
+    parser.add_argument("--model", type=pathlib.Path, required=True)
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
@@ -101,10 +92,10 @@ def main():
     torch.manual_seed(SEED)
     seeds = [f"{SEED} {k}" for k in range(args.pairs)]
     with multiprocessing.get_context("spawn").Pool(args.threads) as pool:
-        high = np.stack(pool.map(render_large, seeds, chunksize=16))
+        pictures, texts = zip(*pool.map(example, seeds, chunksize=16))
+    high = np.stack(pictures)
     np.save(high_path, high)
-    known = args.model or args.start_from
-    redraw = Redrawer(args.model or args.out, sampling.prediction(known) if known else "sample", args.device)
+    redraw = Redrawer(args.model, args.device)
     usable = [k for k, t in enumerate(redraw.scheduler.timesteps) if LEAST_NOISE <= t <= MOST_NOISE]
     numbers = random.Random(SEED)
     unfinished = low_path.with_suffix(".unfinished")
@@ -112,8 +103,7 @@ def main():
     for start in range(0, args.pairs, BATCH):
         part = slice(start, start + BATCH)
         clean = torch.nn.functional.avg_pool2d(to_planes(high[part]), LARGE // PICTURE).to(args.device)
-        texts = [caption(seed) for seed in seeds[part]]
-        low[part] = to_bytes(redraw(clean, texts, numbers.choice(usable)).cpu())
+        low[part] = to_bytes(redraw(clean, list(texts[part]), numbers.choice(usable)).cpu())
         if start % (8 * BATCH) == 0:
             print(f"redrawn {start + len(clean)} of {args.pairs}", flush=True)
     low.flush()

@@ -25,6 +25,7 @@ from diffusers import UNet2DModel
 
 from weights.train import channels_last, degrade, diffusion, networks, scenes, training
 from weights.train.optimizer import MuonWithAdam
+from weights.train.score import to_planes
 
 FACTOR = 4
 STORED_CROP = 192
@@ -43,13 +44,13 @@ def write_crops(path, full, count, seed):
     path = pathlib.Path(path)
     if path.exists():
         return
-    rng = random.Random(seed)
+    rng, lights = random.Random(seed), random.Random(f"light {seed}")
     unfinished = path.with_suffix(".unfinished")
     crops = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (count, STORED_CROP, STORED_CROP, 3))
     room = full - STORED_CROP
     for i in range(count):
         scene = scenes.sample_scene(rng, held=False)
-        scene["light"] = scenes.sample_light(rng)
+        scene["light"] = scenes.sample_light(lights)
         flat = scenes.layout(rng, scene)
         if rng.random() < 0.75:
             corner = [min(max(int(rng.gauss(0.5, 0.16) * full - STORED_CROP / 2), 0), room) for _ in "xy"]
@@ -70,8 +71,7 @@ def load_crops(folder, full, count, processes):
 
 
 def planes(pictures, mirrored):
-    """uint8 [batch, height, width, 3] -> [batch, 3, height, width] in -1..1."""
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    pixels = to_planes(pictures)
     return pixels.flip(3) if mirrored else pixels.contiguous()
 
 
