@@ -85,7 +85,9 @@ def main():
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    low_path, high_path = (args.out / "data" / f"redrawn.{name}.npy" for name in ("low", "high"))
+    folder = args.out / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    low_path, high_path = (folder / f"redrawn.{name}.npy" for name in ("low", "high"))
     if low_path.exists():
         return
     torch.set_num_threads(args.threads)

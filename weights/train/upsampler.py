@@ -64,6 +64,7 @@ def write_crops(path, full, count, seed):
 
 
 def load_crops(folder, full, count, processes):
+    folder.mkdir(parents=True, exist_ok=True)
     halves = [(folder / f"crops{full}_{k}.npy", full, count // 2, 1000 + full + k) for k in range(2)]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.starmap(write_crops, halves, chunksize=1)
