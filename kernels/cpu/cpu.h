@@ -20,14 +20,17 @@
 #define UC_CPU_X86 0
 #endif
 
+/* uc_thread: which of the uc_team threads of a parallel region this is. */
 #if defined(_OPENMP)
 #include <omp.h>
 #define UC_PRAGMA(text) _Pragma(#text)
 #define UC_OMP(...) UC_PRAGMA(omp __VA_ARGS__)
 static inline int uc_thread(void) { return omp_get_thread_num(); }
+static inline int uc_team(void) { return omp_get_num_threads(); }
 #else
 #define UC_OMP(...)
 static inline int uc_thread(void) { return 0; }
+static inline int uc_team(void) { return 1; }
 #endif
 
 #define UC_PASTE_(a, b) a##_##b

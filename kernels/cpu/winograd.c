@@ -1,20 +1,25 @@
-/* winograd.c - 3 x 3 convolution of stride 1 and padding 1 by Winograd's minimal filtering F(4 x 4, 3 x 3), channels
- * innermost: the decoder's and the upsamplers' dearest operation in f32.
+/* winograd.c - 3 x 3 convolution of stride 1 and padding 1 by Winograd's minimal filtering F(4 x 4, 3 x 3) and, for
+ * large pictures, F(6 x 6, 3 x 3), channels innermost: the decoder's and the upsamplers' dearest operation in f32.
  *
  *   Y = A^T [ (G g G^T) * (B^T d B) ] A          Lavin and Gray, "Fast algorithms for convolutional neural networks"
  *
- * for each tile of 4 x 4 outputs from 6 x 6 inputs: 36 multiplications where the direct form has 144. Summed over input
- * channels that is 36 matrix products, [tiles, channels] by [channels, outputs]. The polynomial's points are 0, +-5/8,
- * +-3/2 and infinity, which give less than half of the error of the textbook's 0, +-1, +-2; and the sums over channels
- * are taken in runs of SUM_RUN. A result's error is then 1.4e-6 of the results' root mean square at 320 channels as at
- * 2560, where conv2d.c's one long sum has 0.9e-6 and 2.6e-6.
+ * for each tile of 4 x 4 outputs from 6 x 6 inputs: 36 multiplications where the direct form has 144; of 6 x 6 from 8 x
+ * 8: 64 for 324. Summed over input channels that is a matrix product for each of these places, [tiles, channels] by
+ * [channels, outputs].
  *
- * The transformed weights would take four times the memory of the weights: they are made anew for every launch, a block
- * of outputs at a time, which costs a few per cent where pictures are large. Where they are small or have many
- * channels, weights are nearly all that there is: then a thread takes a panel and a run of channels at a time, whose
- * transformed weights stay in its L2 cache until they are used. A packed weight
- * (gemm.h) holds, for each panel and each of the 9 taps, a run of numbers whose order does not matter here: what is
- * done to them is done to each alone, and the 36 results are panels of the same order. */
+ * The polynomial's points decide how roundings grow. For F(4 x 4) they are 0, +-5/8, +-3/2 and infinity, which give
+ * less than half of the error of the textbook's 0, +-1, +-2; for F(6 x 6) the textbook's 0, +-1/2, +-1, +-2 are the
+ * best. Sums over channels are taken in short runs. A result's error is then at most 1.4e-6 of the results' root mean
+ * square with F(4 x 4), 5.3e-6 with F(6 x 6) (1e-5 at a tile's corners), where conv2d.c's one long sum has 0.9e-6 at
+ * 320 channels and 2.6e-6 at 2560.
+ *
+ * Transformed weights take four times their memory, seven times with 6 x 6, inputs and sums about twice theirs. So
+ * threads transform weights together, for some outputs and, of many channels, for a run of them; then each multiplies
+ * them by some tiles of its own, whose sums stay at hand until the last run is done. Where tiles are few, weights are
+ * nearly all that there is: then a thread takes a panel of them at a time, which stays in its L2 cache until it is
+ * used. A packed weight (gemm.h) holds, for each panel and each of the 9 taps, a run of numbers whose order does not
+ * matter here: what is done to them is done to each alone, and the results at the places are panels of the same
+ * order. */
 #include "winograd.h"
 
 #include "bf16.h"
@@ -29,105 +34,124 @@
 #ifndef UC_WINOGRAD_SHAPES
 #define UC_WINOGRAD_SHAPES
 enum {
-    SUM_RUN = 256,
-    WIDEST_LANES = 32,       /* lanes of any panel */
-    AT_ONCE_FLOATS = 333000, /* tiles x channels that are transformed at once where that is all of them: 48 MB */
-    AT_ONCE_MOST = 1024,     /* and no more tiles than this */
-    FEW_OUTPUTS = 128,       /* outputs at a time then, and in blocks */
-    MANY_OUTPUTS = 320,
-    BY_PANEL_MOST = 256, /* tiles at a time where weights are taken panel by panel: */
-    BY_PANEL_FEW = 128,  /* those of small pictures, up to this many, */
-    BY_PANEL_C = 1024,   /* and of pictures with this many channels */
-    RUN_FLOATS = SUM_RUN * WIDEST_LANES + 16, /* of a place then; the places of one weight in other sets of the cache */
-    BLOCK = 122880, BLOCK_LEAST = 24, BLOCK_MOST = 192 /* tiles x channels of a block otherwise; tiles */
+    WIDEST_LANES = 32,    /* lanes of any panel */
+    SUM_RUN = 256,        /* channels whose products are summed before they are added to those before; */
+    LARGE_SUM_RUN = 128,  /* of tiles of 6 x 6, which magnify roundings four times as much */
+    WHOLE = 1024,         /* up to so many channels go through together, */
+    DEPTH = 256,          /* of more, and by panel, so many at a time */
+    OUTPUTS = 640,        /* at a time */
+    SPAN = 128,           /* tiles of a thread at a time: half as many as channels, up to so many */
+    SPAN_LEAST = 64,      /* but no fewer, */
+    SPAN_MOST = 256,      /* and so many where weights are transformed anew for them */
+    BY_PANEL_TILES = 128, /* up to so many tiles weights are taken panel by panel */
+    LARGE = 64,           /* pixels along each side, from which tiles are 6 x 6 */
+    APART = 16            /* floats between places, that they do not fall into the same sets of the cache */
 };
 
 typedef struct winograd {
     winograd_picture at;
     const void *packed;
-    uc_dtype type;         /* of the packed weight */
-    enum {
-        IN_BLOCKS, /* of tiles, which threads do by themselves, for many outputs */
-        AT_ONCE,   /* all tiles together, for some outputs */
-        BY_PANEL,  /* many tiles together, and a panel of outputs by one thread */
-    } sharing;
-    int64_t span;          /* tiles at a time */
-    int64_t outputs, wide; /* output channels at a time; up to whole panels */
-    float *bias;           /* [o rounded up], behind it the picture's zeros */
-    float *u, *v, *m;      /* [36][c * wide], or by panel [36] of RUN_FLOATS; [36][span][c]; [36][span][wide] */
-    int64_t own;           /* floats from one thread's to the next one's: of v and m in blocks, of u and m by panel */
-    int64_t floats;        /* of scratch in all */
+    uc_dtype type; /* of the packed weight */
+    bool by_panel;
+    int64_t places, depth;             /* of a tile; channels at a time, */
+    int64_t sum_run;                   /* and of those that are summed in registers */
+    int64_t span;                      /* tiles at a time: of a thread, by panel all of them */
+    int64_t outputs, wide;             /* output channels at a time; up to whole panels */
+    int64_t v_row;                     /* floats from one tile to the next in v: depth, by panel c */
+    int64_t u_place, v_place, m_place; /* floats from one place to the next */
+    float *bias;                       /* [o rounded up], behind it the picture's zeros */
+    float *u;                          /* [places][panels][depth][channels of the panel] */
+    float *v, *m;                      /* [places][span][v_row]; [places][span][wide] */
+    int64_t own;                       /* floats from one thread's to the next one's: of v and m, by panel of u and m */
+    int64_t floats;                    /* of scratch in all */
 } winograd;
 
-static winograd winograd_of(const uc_launch *l, bool in_blocks) {
-    winograd p = { .at = winograd_picture_of(l), .type = l->in[UC_CONV_WEIGHT].dtype };
-    const int64_t c = p.at.c, o = p.at.o, tiles = p.at.tiles;
-    if (in_blocks) p.sharing = IN_BLOCKS;
-    else if ((tiles <= BY_PANEL_FEW || c >= BY_PANEL_C) && o >= 2 * WIDEST_LANES * l->threads) p.sharing = BY_PANEL;
-    else if (tiles <= AT_ONCE_MOST && tiles * uc_max64(c, uc_min64(o, FEW_OUTPUTS)) <= AT_ONCE_FLOATS)
-        p.sharing = AT_ONCE;
-    static const int64_t outputs[] = { [IN_BLOCKS] = MANY_OUTPUTS, [AT_ONCE] = FEW_OUTPUTS, [BY_PANEL] = WIDEST_LANES };
-    p.outputs = uc_min64(o, outputs[p.sharing]);
+static int64_t span_of(const winograd *p) {
+    if (p->by_panel) return p->at.tiles;
+    const int64_t share = uc_ceil_div(p->at.tiles, p->at.l->threads);
+    if (p->depth < p->at.c) return uc_min64(share, SPAN_MOST);
+    return uc_min64(share, uc_max64(uc_min64(p->at.c / 2, SPAN), SPAN_LEAST));
+}
+
+static winograd winograd_of(const uc_launch *l, bool by_tiles) {
+    const int64_t *x = l->in[UC_CONV_X].shape.dim;
+    const bool large = x[2] >= LARGE && x[3] >= LARGE;
+    winograd p = { .at = winograd_picture_of(l, large ? 6 : 4), .type = l->in[UC_CONV_WEIGHT].dtype };
+    const int64_t c = p.at.c, o = p.at.o;
+    p.by_panel = !large && !by_tiles && p.at.tiles <= BY_PANEL_TILES && o >= 2 * WIDEST_LANES * l->threads;
+    p.places = WINOGRAD_PLACES(p.at.tile);
+    p.depth = p.by_panel || c > WHOLE ? uc_min64(c, DEPTH) : c;
+    p.sum_run = large ? LARGE_SUM_RUN : SUM_RUN;
+    p.span = span_of(&p);
+    p.outputs = uc_min64(o, p.by_panel ? WIDEST_LANES : OUTPUTS);
     p.wide = uc_round_up(p.outputs, WIDEST_LANES);
-    const int64_t block = uc_min64(BLOCK / uc_max64(c, p.wide) / 12 * 12, BLOCK_MOST);
-    p.span = p.sharing == IN_BLOCKS ? uc_max64(block, BLOCK_LEAST)
-             : p.sharing == AT_ONCE ? tiles
-                                    : uc_min64(tiles, BY_PANEL_MOST);
+    p.v_row = p.by_panel ? c : p.depth;
+    p.u_place = p.depth * p.wide + APART;
+    p.v_place = p.span * p.v_row + APART;
+    p.m_place = p.span * p.wide + APART;
     p.bias = l->scratch;
     p.at.zeros = p.bias + uc_round_up(o, WIDEST_LANES);
-    float *places = p.bias + uc_round_up(o, WIDEST_LANES) + uc_round_up(c, WIDEST_LANES);
-    const int64_t u = PLACES * (p.sharing == BY_PANEL ? RUN_FLOATS : c * p.wide);
-    const int64_t v = PLACES * p.span * c, m = PLACES * p.span * p.wide;
-    p.u = p.sharing == BY_PANEL ? places + v : places; /* what threads have of their own lies together */
-    p.v = p.sharing == BY_PANEL ? places : places + u;
-    p.m = places + u + v;
-    p.own = p.sharing == BY_PANEL ? u + m : v + m;
-    p.floats = places - p.bias + u + v + m + (p.sharing == AT_ONCE ? 0 : (l->threads - 1) * p.own);
+    float *pieces = p.bias + uc_round_up(o, WIDEST_LANES) + uc_round_up(c, WIDEST_LANES);
+    const int64_t u = p.places * p.u_place, v = p.places * p.v_place, m = p.places * p.m_place;
+    p.u = p.by_panel ? pieces + v : pieces; /* what threads have of their own lies together */
+    p.v = p.by_panel ? pieces : pieces + u;
+    p.m = pieces + u + v;
+    p.own = p.by_panel ? u + m : v + m;
+    p.floats = pieces - p.bias + u + v + m + (l->threads - 1) * p.own;
     return p;
 }
 
 #endif
 
-/* Numbers from ... end of one panel's taps: 9 taps in, 36 places out, `place` apart, from u on. size: of a tap; at: the
+/* Numbers from ... end of one panel's taps: 9 taps in, a number for each place out, from u on. size: of a tap; at: the
  * panel's first number. */
-UC_SIMD void UC_ISA(transform_weights_as)(const winograd *p, const uc_dtype type, int64_t at, int64_t size, float *u,
-                                          int64_t place, int64_t from, int64_t end) {
+UC_SIMD void UC_ISA(transform_weights_as)(const winograd *p, const int tile, const uc_dtype type, int64_t at,
+                                          int64_t size, float *u, int64_t from, int64_t end) {
     const int64_t bytes = float_bytes(type);
     const char *packed = (const char *)p->packed + at * bytes;
     for (int64_t j = from; j < end; j += VL) {
-        vf tap[9], full[PLACES];
+        vf tap[9], full[WINOGRAD_MOST_PLACES];
         for (int t = 0; t < 9; t++) tap[t] = vf_load_as(packed + (t * size + j) * bytes, type);
-        UC_ISA(places_of)(tap, full);
-        for (int k = 0; k < PLACES; k++) vf_store(u + k * place + j - from, full[k]);
+        UC_ISA(places_of)(tile, tap, full);
+        for (int k = 0; k < WINOGRAD_PLACES(tile); k++) vf_store(u + k * p->u_place + j - from, full[k]);
     }
 }
 
-static void UC_ISA(transform_weights)(const winograd *p, int64_t at, int64_t size, float *u, int64_t place,
-                                      int64_t from, int64_t end) {
-    if (p->type == UC_F32) UC_ISA(transform_weights_as)(p, UC_F32, at, size, u, place, from, end);
-    else if (p->type == UC_F16) UC_ISA(transform_weights_as)(p, UC_F16, at, size, u, place, from, end);
-    else UC_ISA(transform_weights_as)(p, UC_BF16, at, size, u, place, from, end);
+static void UC_ISA(transform_weights)(const winograd *p, int64_t at, int64_t size, float *u, int64_t from,
+                                      int64_t end) {
+#define WINOGRAD_WEIGHTS(type)                                                          \
+    (p->at.tile == 4 ? UC_ISA(transform_weights_as)(p, 4, type, at, size, u, from, end) \
+                     : UC_ISA(transform_weights_as)(p, 6, type, at, size, u, from, end))
+    if (p->type == UC_F32) WINOGRAD_WEIGHTS(UC_F32);
+    else if (p->type == UC_F16) WINOGRAD_WEIGHTS(UC_F16);
+    else WINOGRAD_WEIGHTS(UC_BF16);
+#undef WINOGRAD_WEIGHTS
 }
 
-UC_SIMD void UC_ISA(transform_inputs_as)(const winograd *p, const uc_dtype type, int64_t tile, int64_t row) {
-    const char *at[PLACES];
-    const int64_t place = p->span * p->at.c;
-    UC_ISA(patch_of)(&p->at, tile, at);
-    for (int64_t c = 0; c < p->at.c; c += VL) {
-        const int64_t left = p->at.c - c;
-        vf d[PLACES];
-        UC_ISA(inputs_of)(at, type, p->at.c, c, left, d);
-        float *to = p->v + row * p->at.c + c;
-        for (int k = 0; k < PLACES; k++) {
-            if (left >= VL) vf_store(to + k * place, d[k]);
-            else vf_store_part(to + k * place, d[k], left);
+/* Channels from ... end of tile i, which is the row-th of those at hand. */
+UC_SIMD void UC_ISA(transform_inputs_as)(const winograd *p, const int tile, const uc_dtype type, int64_t i, int64_t row,
+                                         int64_t from, int64_t end) {
+    const char *at[WINOGRAD_MOST_PLACES];
+    UC_ISA(patch_of)(&p->at, tile, i, at);
+    for (int64_t c = from; c < end; c += VL) {
+        const int64_t left = end - c;
+        vf d[WINOGRAD_MOST_PLACES];
+        UC_ISA(inputs_of)(tile, at, type, p->at.c, c, left, d);
+        float *to = p->v + row * p->v_row + c - from;
+        for (int k = 0; k < WINOGRAD_PLACES(tile); k++) {
+            if (left >= VL) vf_store(to + k * p->v_place, d[k]);
+            else vf_store_part(to + k * p->v_place, d[k], left);
         }
     }
 }
 
-static void UC_ISA(transform_inputs)(const winograd *p, int64_t tile, int64_t row) {
-    if (p->at.type == UC_F32) UC_ISA(transform_inputs_as)(p, UC_F32, tile, row);
-    else UC_ISA(transform_inputs_as)(p, UC_BF16, tile, row);
+static void UC_ISA(transform_inputs)(const winograd *p, int64_t i, int64_t row, int64_t from, int64_t end) {
+#define WINOGRAD_INPUTS(type)                                                     \
+    (p->at.tile == 4 ? UC_ISA(transform_inputs_as)(p, 4, type, i, row, from, end) \
+                     : UC_ISA(transform_inputs_as)(p, 6, type, i, row, from, end))
+    if (p->at.type == UC_F32) WINOGRAD_INPUTS(UC_F32);
+    else WINOGRAD_INPUTS(UC_BF16);
+#undef WINOGRAD_INPUTS
 }
 
 /* One tile of one place's product over `run` channels, added to what is there unless they are the first. */
@@ -135,8 +159,11 @@ UC_SIMD void UC_ISA(product_tile)(const winograd *p, const float *v, const float
                                   float *m, const int rows, const int nv) {
     const int vectors = TILE_VECTORS(nv);
     vf acc[TILE_ROWS * 2];
-    for (int i = 0; i < rows * vectors; i++) acc[i] = vf_set(0);
-    tile_fma(acc, rows, nv, v, p->at.c, run, panel);
+    for (int i = 0; i < rows * vectors; i++) {
+        __builtin_prefetch(m + i / vectors * p->wide + i % vectors * VL, 1, 3);
+        acc[i] = vf_set(0);
+    }
+    tile_fma(acc, rows, nv, v, p->v_row, run, panel);
     tile_fold(acc, rows, nv);
     for (int r = 0; r < rows; r++)
         for (int i = 0; i < vectors; i++) {
@@ -145,20 +172,19 @@ UC_SIMD void UC_ISA(product_tile)(const winograd *p, const float *v, const float
         }
 }
 
-#define WINOGRAD_TILE(rows, nv)                                                             \
-    __attribute__((noinline)) static void UC_ISA(winograd_##rows##_##nv)(                   \
+#if UC_ISA_LANES == 16
+#define WINOGRAD_EACH_ROWS(what) \
+    what(1) what(2) what(3) what(4) what(5) what(6) what(7) what(8) what(9) what(10) what(11) what(12)
+#else
+#define WINOGRAD_EACH_ROWS(what) what(1) what(2) what(3) what(4) what(5) what(6)
+#endif
+#define WINOGRAD_TILE(rows, nv)                                                                     \
+    __attribute__((noinline)) static void UC_ISA(winograd_##rows##_##nv)(                           \
         const winograd *p, const float *v, const float *panel, int64_t run, bool first, float *m) { \
-        UC_ISA(product_tile)(p, v, panel, run, first, m, rows, nv);                         \
+        UC_ISA(product_tile)(p, v, panel, run, first, m, rows, nv);                                 \
     }
 #define WINOGRAD_TILES(rows) WINOGRAD_TILE(rows, 0) WINOGRAD_TILE(rows, 1) WINOGRAD_TILE(rows, 2)
-#if UC_ISA_LANES == 16
-WINOGRAD_TILES(12)
-WINOGRAD_TILES(8)
-#else
-WINOGRAD_TILES(6)
-#endif
-WINOGRAD_TILES(4)
-WINOGRAD_TILES(1)
+WINOGRAD_EACH_ROWS(WINOGRAD_TILES)
 #undef WINOGRAD_TILES
 #undef WINOGRAD_TILE
 
@@ -169,161 +195,134 @@ UC_SIMD void UC_ISA(prefetch_part)(const float *next, int64_t floats, int64_t fr
     for (int64_t i = from * floats / rows; i < end * floats / rows; i += line) __builtin_prefetch(next + i, 0, 2);
 }
 
-/* Tiles that are multiplied together where `left` are left. Small pictures have 4 or 16 each. */
-static int64_t UC_ISA(winograd_rows_at)(int64_t left) {
-    if (left >= TILE_ROWS) return TILE_ROWS;
-    if (UC_ISA_LANES == 16 && left >= 8) return 8;
-    return left >= 4 ? 4 : 1;
-}
-
-/* All tiles at hand by `run` channels of a panel of one place, and what follows those asked for meanwhile. */
+/* All tiles at hand by `run` channels of a panel of one place, and what follows those asked for meanwhile; sum_run of
+ * them at a time, which stay in the L1 cache. Tiles are multiplied together in numbers as even as can be. */
 static void UC_ISA(product_run)(const winograd *p, const float *v, const float *panel, int64_t run, bool first,
                                 float *m, int64_t rows, int nv) {
     const int64_t width = nv ? nv * VL : VL / 2;
-#define WINOGRAD_CALL(rows)                \
-    (nv == 2 ? UC_ISA(winograd_##rows##_2) \
-     : nv    ? UC_ISA(winograd_##rows##_1) \
-             : UC_ISA(winograd_##rows##_0))(p, v + r * p->at.c, panel, run, first, m + r * p->wide)
-    for (int64_t r = 0, step; r < rows; r += step) {
-        step = UC_ISA(winograd_rows_at)(rows - r);
-        switch (step) {
-#if UC_ISA_LANES == 16
-        case 12: WINOGRAD_CALL(12); break;
-        case 8: WINOGRAD_CALL(8); break;
-#else
-        case 6: WINOGRAD_CALL(6); break;
-#endif
-        case 4: WINOGRAD_CALL(4); break;
-        default: WINOGRAD_CALL(1); break;
+#define WINOGRAD_CASE(rows)                                                                            \
+    case rows:                                                                                         \
+        (nv == 2 ? UC_ISA(winograd_##rows##_2)                                                         \
+         : nv    ? UC_ISA(winograd_##rows##_1)                                                         \
+                 : UC_ISA(winograd_##rows##_0))(p, v + r * p->v_row, panel, sum, first, m + r * p->wide); \
+        break;
+    for (int64_t sum; run > 0; run -= sum, v += sum, panel += sum * width, first = false) {
+        sum = uc_min64(run, p->sum_run);
+        for (int64_t r = 0, step; r < rows; r += step) {
+            step = uc_ceil_div(rows - r, uc_ceil_div(rows - r, TILE_ROWS));
+            switch (step) { WINOGRAD_EACH_ROWS(WINOGRAD_CASE) }
+            UC_ISA(prefetch_part)(panel + sum * width, sum * width, r, r + step, rows);
         }
-        UC_ISA(prefetch_part)(panel + run * width, run * width, r, r + step, rows);
     }
-#undef WINOGRAD_CALL
+#undef WINOGRAD_CASE
 }
-
-/* All tiles at hand by one panel of one place; a run of the panel stays in the L1 cache for all of them, and the next
- * one, or the panel behind this one, comes into the L2 cache meanwhile. */
-static void UC_ISA(product_panel)(const winograd *p, const float *v, const float *panel, float *m, int64_t rows,
-                                  int nv) {
-    const int64_t width = nv ? nv * VL : VL / 2;
-    for (int64_t k = 0; k < p->at.c; k += SUM_RUN)
-        UC_ISA(product_run)(p, v + k, panel + k * width, uc_min64(SUM_RUN, p->at.c - k), k == 0, m, rows, nv);
-}
+#undef WINOGRAD_EACH_ROWS
 
 static void UC_ISA(transform_outputs)(const winograd *p, int64_t tile, int64_t row, int64_t first, int64_t end) {
     const float *m = p->m + row * p->wide;
-    const int64_t place = p->span * p->wide;
+#define WINOGRAD_OUTPUTS(type)                                                                         \
+    (p->at.tile == 4 ? UC_ISA(outputs_to)(&p->at, 4, type, tile, m, p->m_place, p->bias, channel, end) \
+                     : UC_ISA(outputs_to)(&p->at, 6, type, tile, m, p->m_place, p->bias, channel, end))
     for (int64_t channel = first; channel < end; channel += VL, m += VL) {
-        if (p->at.type == UC_F32) UC_ISA(outputs_to)(&p->at, UC_F32, tile, m, place, p->bias, channel, end);
-        else UC_ISA(outputs_to)(&p->at, UC_BF16, tile, m, place, p->bias, channel, end);
+        if (p->at.type == UC_F32) WINOGRAD_OUTPUTS(UC_F32);
+        else WINOGRAD_OUTPUTS(UC_BF16);
     }
+#undef WINOGRAD_OUTPUTS
 }
 
-/* Weights of outputs first ... end, cut into pieces so that every thread has some. */
-static void UC_ISA(weights_piece)(const winograd *p, int64_t piece, int64_t pieces, int64_t first, int64_t end) {
-    const int64_t wide = 2 * VL;
-    for (int64_t o = first; o < end; o += wide) {
-        const int nv = uc_panel_vectors(p->at.o - o, VL, 3 * p->at.c);
-        const int64_t size = uc_panel_floats(p->at.c, VL, nv), step = uc_round_up(uc_ceil_div(size, pieces), VL);
-        const int64_t from = piece * step, until = uc_min64(from + step, size);
-        UC_ISA(transform_weights)(p, o * 9 * p->at.c, size, p->u + (o - first) * p->at.c + from, p->at.c * p->wide,
-                                  from, until);
-    }
-}
-
-static void UC_ISA(products)(const winograd *p, int64_t task, int64_t rows, int64_t first, int64_t end) {
-    const int64_t wide = 2 * VL, panels = uc_ceil_div(end - first, wide), k = task / panels;
-    const int64_t o = first + task % panels * wide;
-    const int nv = uc_panel_vectors(p->at.o - o, VL, 3 * p->at.c);
-    UC_ISA(product_panel)(p, p->v + k * p->span * p->at.c, p->u + k * p->at.c * p->wide + (o - first) * p->at.c,
-                          p->m + k * p->span * p->wide + o - first, rows, nv);
-}
-
-/* Threads share every one of the three parts. The inputs of the first outputs serve the others. */
-static void UC_ISA(run_at_once)(const winograd *p, int64_t first, int64_t end) {
-    const int64_t tasks = PLACES * uc_ceil_div(end - first, 2 * VL), fresh = first == 0 ? p->at.tiles : 0;
-    UC_OMP(for schedule(static))
-    for (int64_t i = 0; i < fresh; i++) UC_ISA(transform_inputs)(p, i, i);
-    UC_OMP(for schedule(static))
-    for (int64_t i = 0; i < tasks; i++) UC_ISA(products)(p, i, p->at.tiles, first, end);
-    UC_OMP(for schedule(static))
-    for (int64_t i = 0; i < p->at.tiles; i++) UC_ISA(transform_outputs)(p, i, i, first, end);
-}
-
-/* A panel of outputs, from `first` on, of `rows` tiles from `tile` on. */
-static void UC_ISA(run_panel)(const winograd *p, int64_t tile, int64_t rows, int64_t first) {
+/* A panel of outputs, from `first` on, of all tiles. */
+static void UC_ISA(run_panel)(const winograd *p, int64_t first) {
     const int64_t c = p->at.c, end = uc_min64(first + 2 * VL, p->at.o);
     const int nv = uc_panel_vectors(p->at.o - first, VL, 3 * c);
     const int64_t width = nv ? nv * VL : VL / 2;
-    for (int64_t k = 0; k < c; k += SUM_RUN) {
-        const int64_t run = uc_min64(SUM_RUN, c - k);
-        UC_ISA(transform_weights)(p, first * 9 * c, c * width, p->u, RUN_FLOATS, k * width, (k + run) * width);
-        for (int64_t place = 0; place < PLACES; place++)
-            UC_ISA(product_run)(p, p->v + place * p->span * c + k, p->u + place * RUN_FLOATS, run, k == 0,
-                                p->m + place * p->span * p->wide, rows, nv);
+    for (int64_t k = 0; k < c; k += p->depth) {
+        const int64_t run = uc_min64(p->depth, c - k);
+        UC_ISA(transform_weights)(p, first * 9 * c, c * width, p->u, k * width, (k + run) * width);
+        for (int64_t place = 0; place < p->places; place++)
+            UC_ISA(product_run)(p, p->v + place * p->v_place + k, p->u + place * p->u_place, run, k == 0,
+                                p->m + place * p->m_place, p->at.tiles, nv);
     }
-    for (int64_t i = 0; i < rows; i++) UC_ISA(transform_outputs)(p, tile + i, i, first, end);
+    for (int64_t i = 0; i < p->at.tiles; i++) UC_ISA(transform_outputs)(p, i, i, first, end);
 }
 
-static void UC_ISA(run_by_panel)(const winograd *p) {
-    winograd own = *p;
-    own.u += uc_thread() * p->own;
-    own.m += uc_thread() * p->own;
-    for (int64_t tile = 0; tile < p->at.tiles; tile += p->span) {
-        const int64_t rows = uc_min64(p->span, p->at.tiles - tile);
-        UC_OMP(for schedule(static))
-        for (int64_t i = 0; i < rows; i++) UC_ISA(transform_inputs)(p, tile + i, i);
-        UC_OMP(for schedule(static))
-        for (int64_t first = 0; first < p->at.o; first += 2 * VL) UC_ISA(run_panel)(&own, tile, rows, first);
-    }
-}
-
-/* Each thread takes blocks of tiles through the three parts. */
-static void UC_ISA(run_blocks)(const winograd *p, int64_t first, int64_t end) {
-    const int64_t tasks = PLACES * uc_ceil_div(end - first, 2 * VL), blocks = uc_ceil_div(p->at.tiles, p->span);
-    winograd own = *p;
-    own.v += uc_thread() * p->own;
-    own.m += uc_thread() * p->own;
+static void UC_ISA(run_by_panel)(winograd p) {
+    p.u += uc_thread() * p.own;
+    p.m += uc_thread() * p.own;
     UC_OMP(for schedule(static))
-    for (int64_t block = 0; block < blocks; block++) {
-        const int64_t tile = block * p->span, rows = uc_min64(p->span, p->at.tiles - tile);
-        for (int64_t i = 0; i < rows; i++) UC_ISA(transform_inputs)(&own, tile + i, i);
-        for (int64_t i = 0; i < tasks; i++) UC_ISA(products)(&own, i, rows, first, end);
-        for (int64_t i = 0; i < rows; i++) UC_ISA(transform_outputs)(&own, tile + i, i, first, end);
+    for (int64_t i = 0; i < p.at.tiles; i++) UC_ISA(transform_inputs)(&p, i, i, 0, p.at.c);
+    UC_OMP(for schedule(static))
+    for (int64_t first = 0; first < p.at.o; first += 2 * VL) UC_ISA(run_panel)(&p, first);
+}
+
+/* A part of the weights for outputs first ... end and `run` channels from k on, of which there are `parts` for each
+ * panel. */
+static void UC_ISA(weights_part)(const winograd *p, int64_t part, int64_t parts, int64_t first, int64_t k,
+                                 int64_t run) {
+    const int64_t o = part / parts * 2 * VL, c = p->at.c;
+    const int nv = uc_panel_vectors(p->at.o - first - o, VL, 3 * c);
+    const int64_t width = nv ? nv * VL : VL / 2, step = uc_round_up(uc_ceil_div(run * width, parts), VL);
+    const int64_t from = uc_min64(part % parts * step, run * width), until = uc_min64(from + step, run * width);
+    UC_ISA(transform_weights)(p, (first + o) * 9 * c, c * width, p->u + o * p->depth + from, k * width + from,
+                              k * width + until);
+}
+
+/* A run of channels from k on of `rows` tiles from `tile` on, for outputs first ... end. */
+static void UC_ISA(run_tiles)(const winograd *p, int64_t tile, int64_t rows, int64_t first, int64_t end, int64_t k,
+                              int64_t run) {
+    for (int64_t i = 0; i < rows; i++) UC_ISA(transform_inputs)(p, tile + i, i, k, k + run);
+    for (int64_t place = 0; place < p->places; place++)
+        for (int64_t o = first; o < end; o += 2 * VL)
+            UC_ISA(product_run)(p, p->v + place * p->v_place, p->u + place * p->u_place + (o - first) * p->depth, run,
+                                k == 0, p->m + place * p->m_place + o - first, rows,
+                                uc_panel_vectors(p->at.o - o, VL, 3 * p->at.c));
+}
+
+/* Weights that are one piece serve all tiles; others are transformed anew for each round of tiles. */
+static void UC_ISA(run_by_tiles)(winograd p) {
+    const int64_t c = p.at.c, team = uc_team(), rounds = uc_ceil_div(p.at.tiles, team * p.span);
+    p.v += uc_thread() * p.own;
+    p.m += uc_thread() * p.own;
+    for (int64_t first = 0; first < p.at.o; first += p.outputs) {
+        const int64_t end = uc_min64(first + p.outputs, p.at.o), parts = uc_ceil_div(end - first, 2 * VL) * team;
+        for (int64_t round = 0; round < rounds; round++) {
+            const int64_t share = round * team + uc_thread(), shares = rounds * team;
+            const int64_t tile = share * p.at.tiles / shares, rows = (share + 1) * p.at.tiles / shares - tile;
+            for (int64_t k = 0; k < c; k += p.depth) {
+                const int64_t run = uc_min64(p.depth, c - k);
+                if (c > p.depth || round == 0) {
+                    UC_OMP(barrier)
+                    UC_OMP(for schedule(static))
+                    for (int64_t i = 0; i < parts; i++) UC_ISA(weights_part)(&p, i, team, first, k, run);
+                }
+                UC_ISA(run_tiles)(&p, tile, rows, first, end, k, run);
+            }
+            for (int64_t i = 0; i < rows; i++) UC_ISA(transform_outputs)(&p, tile + i, i, first, end);
+        }
     }
 }
 
-static void UC_ISA(winograd_run)(const uc_launch *l, const void *packed, bool in_blocks) {
-    winograd p = winograd_of(l, in_blocks);
+static void UC_ISA(winograd_run)(const uc_launch *l, const void *packed, bool by_tiles) {
+    winograd p = winograd_of(l, by_tiles);
     const uc_view *bias = &l->in[UC_CONV_BIAS];
     p.packed = packed;
     memset(p.bias, 0, (size_t)(uc_round_up(p.at.o, WIDEST_LANES) + uc_round_up(p.at.c, WIDEST_LANES)) * sizeof *p.bias);
     if (bias->data) row_read(p.bias, bias->data, bias->dtype, p.at.o);
     const int threads = uc_threads_for(l, p.at.tiles * p.at.c * p.at.o);
-    if (p.sharing == BY_PANEL) {
-        UC_OMP(parallel num_threads(threads))
-        UC_ISA(run_by_panel)(&p);
-        return;
-    }
-    UC_OMP(parallel num_threads(threads))
-    for (int64_t first = 0; first < p.at.o; first += p.outputs) {
-        const int64_t end = uc_min64(first + p.outputs, p.at.o);
-        UC_OMP(for schedule(static))
-        for (int64_t i = 0; i < 8 * threads; i++) UC_ISA(weights_piece)(&p, i, 8 * threads, first, end);
-        if (p.sharing == AT_ONCE) UC_ISA(run_at_once)(&p, first, end);
-        else UC_ISA(run_blocks)(&p, first, end);
+    UC_OMP(parallel num_threads(threads)) {
+        if (p.by_panel) UC_ISA(run_by_panel)(p);
+        else UC_ISA(run_by_tiles)(p);
     }
 }
 
 #ifdef UC_ISA_ONCE
-void uc_cpu_winograd_for(uc_isa isa, bool in_blocks, const uc_launch *l, const void *packed) {
+void uc_cpu_winograd_for(uc_isa isa, bool by_tiles, const uc_launch *l, const void *packed) {
     typedef void (*runner)(const uc_launch *, const void *, bool);
     static const runner variants[UC_ISA_COUNT] = UC_CPU_VARIANT_LIST(winograd_run);
-    variants[isa](l, packed, in_blocks);
+    variants[isa](l, packed, by_tiles);
 }
 
-size_t uc_cpu_winograd_scratch_for(bool in_blocks, const uc_launch *l) {
-    return (size_t)winograd_of(l, in_blocks).floats * sizeof(float);
+size_t uc_cpu_winograd_scratch_for(bool by_tiles, const uc_launch *l) {
+    return (size_t)winograd_of(l, by_tiles).floats * sizeof(float);
 }
 
 void uc_cpu_winograd(const uc_launch *l, const void *packed) {

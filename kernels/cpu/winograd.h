@@ -14,10 +14,10 @@ bool uc_cpu_winograd_pays(const uc_launch *launch, bool library);
 void uc_cpu_winograd(const uc_launch *launch, const void *packed);
 size_t uc_cpu_winograd_scratch(const uc_launch *launch);
 
-/* With products in f32, by one instruction set (for tests), and in blocks though all tiles would fit at once. The same
- * bytes either way. */
-void uc_cpu_winograd_for(uc_isa isa, bool in_blocks, const uc_launch *launch, const void *packed);
-size_t uc_cpu_winograd_scratch_for(bool in_blocks, const uc_launch *launch);
+/* With products in f32, by one instruction set (for tests), and shared out by tiles though weights would be taken panel
+ * by panel. The same bytes either way. */
+void uc_cpu_winograd_for(uc_isa isa, bool by_tiles, const uc_launch *launch, const void *packed);
+size_t uc_cpu_winograd_scratch_for(bool by_tiles, const uc_launch *launch);
 
 /* With products on the processor's int8 tiles, in f32's precision: winograd_tiles.c. Whether the machine and the shape
  * allow it; whether it is then faster. These depend on one image's shape. */

@@ -27,6 +27,7 @@
 #include "winograd_transforms.h"
 
 enum {
+    TILE = 4, PLACES = WINOGRAD_PLACES(TILE),
     RUN = RUN_MOST * CHANNELS,   /* channels */
     X_BLOCK = DIGITS * REGISTER, /* bytes of a block of channels for ROWS tiles, [digit][row][channel] */
     PAD = 320,            /* bytes between places: those of a tile shall not fall into the same sets of the cache */
@@ -63,7 +64,7 @@ typedef struct split {
 } split;
 
 static split split_of(const uc_launch *l, bool in_blocks) {
-    split p = { .at = winograd_picture_of(l), .type = l->in[UC_CONV_WEIGHT].dtype };
+    split p = { .at = winograd_picture_of(l, TILE), .type = l->in[UC_CONV_WEIGHT].dtype };
     const int64_t c = p.at.c, o = p.at.o, tiles = p.at.tiles;
     p.runs = uc_ceil_div(c, RUN);
     p.at_once = !in_blocks && tiles <= AT_ONCE_MOST && tiles * c <= AT_ONCE;
@@ -104,13 +105,13 @@ static int64_t blocks_of(const split *p, int64_t run) { return uc_min64(RUN, p->
 static void transform_inputs(const split *p, int64_t tile, int64_t row, int64_t count) {
     const byte_maps maps = row_maps();
     const char *at[TOGETHER][PLACES];
-    for (int64_t i = 0; i < count; i++) patch_of_tiles(&p->at, tile + i, at[i]);
+    for (int64_t i = 0; i < count; i++) patch_of_tiles(&p->at, TILE, tile + i, at[i]);
     for (int64_t run = 0; run < p->runs; run++) {
         const int64_t blocks = blocks_of(p, run);
         for (int64_t i = 0; i < count; i++)
             for (int64_t c = 0; c < blocks * CHANNELS; c += VL) {
                 vf d[PLACES];
-                inputs_of_tiles(at[i], UC_F32, p->at.c, run * RUN + c, VL, d);
+                inputs_of_tiles(TILE, at[i], UC_F32, p->at.c, run * RUN + c, VL, d);
                 for (int k = 0; k < PLACES; k++) vf_store(p->places + (k * TOGETHER + i) * RUN + c, d[k]);
             }
         uint8_t *to = p->v + run * RUN * DIGITS * p->span + row / ROWS * blocks * X_BLOCK + row % ROWS * CHANNELS;
@@ -126,7 +127,7 @@ UC_SIMD void weights_at(const split *p, int64_t at, vf places[PLACES]) {
     float number[VL];
     vf taps[9];
     for (int t = 0; t < 9; t++) taps[t] = vf_load(row_in(p->packed, p->type, at + t * p->at.c * PANEL, VL, number));
-    places_of_tiles(taps, places);
+    places_of_tiles(TILE, taps, places);
 }
 
 /* A run of half a panel of the weights of outputs from `first` on: once for the scales, once for the digits. */
@@ -191,8 +192,8 @@ static void products(const split *p, int64_t place, int64_t panel, int64_t panel
 static void transform_outputs(const split *p, int64_t tile, int64_t row, int64_t first, int64_t end) {
     for (int64_t channel = first; channel < end; channel += VL) {
         const int64_t i = channel - first;
-        outputs_to_tiles(&p->at, UC_F32, tile, p->m + (i / PANEL * p->span + row) * PLACES * PANEL + i % PANEL, PANEL,
-                         p->bias, channel, end);
+        const float *m = p->m + (i / PANEL * p->span + row) * PLACES * PANEL + i % PANEL;
+        outputs_to_tiles(&p->at, TILE, UC_F32, tile, m, PANEL, p->bias, channel, end);
     }
 }
 

@@ -53,7 +53,7 @@ static void packed_finish(const op_way *way, void *prepared) {
 
 /* ---- Winograd's convolution -------------------------------------------------------------------------------------- */
 
-/* The user's number: an instruction set, or TILES; and 16 for blocks. */
+/* The user's number: an instruction set, or TILES; and 16 for large pictures' way of sharing the work. */
 enum { TILES = UC_ISA_COUNT };
 
 static void *winograd_prepare(const op_way *way, const uc_launch *l, bool *skipped) {
@@ -226,7 +226,7 @@ Test(ops, conv2d_by_winograd) {
     for (int blocks = 0; blocks <= 16; blocks += 16)
         for (int isa = UC_ISA_BASE; isa <= TILES; isa++) {
             if (isa > (int)uc_cpu_isa() && isa < TILES) continue;
-            const op_way way = { .name = blocks ? "Winograd in blocks" : "Winograd",
+            const op_way way = { .name = blocks ? "Winograd by tiles" : "Winograd",
                                  .scratch = winograd_scratch,
                                  .prepare = winograd_prepare,
                                  .run = winograd_run,
@@ -335,87 +335,109 @@ Test(ops, attention_keeps_a_constant) {
 
 /* ---- the longest sums of any network here: the error must stay that of a short one ------------------------------- */
 
-enum { LONG_C = 2560, LONG_O = 32, LONG_SIZE = 16, LONG_COUNT = LONG_O * LONG_SIZE * LONG_SIZE };
+enum { LONG_C = 2560, LONG_O = 32, LONG_STEP = 37 }; /* of so many results one is compared */
 
 typedef struct long_sums {
-    float x[LONG_SIZE * LONG_SIZE * LONG_C], w[LONG_O * LONG_C * 9], y[LONG_COUNT];
-    double expected[LONG_COUNT];
+    int size, count; /* of the picture's side; of results */
+    float *x, *w, *y;
+    double *expected;
     uc_launch launch;
     void *packed;
 } long_sums;
 
 static double long_sum(const long_sums *s, int i) {
-    const int o = i % LONG_O, at_x = i / LONG_O % LONG_SIZE, at_y = i / LONG_O / LONG_SIZE;
+    const int o = i % LONG_O, at_x = i / LONG_O % s->size, at_y = i / LONG_O / s->size;
     double sum = 0;
     for (int tap = 0; tap < 9; tap++) {
         const int from_x = at_x + tap % 3 - 1, from_y = at_y + tap / 3 - 1;
-        if (from_x < 0 || from_y < 0 || from_x >= LONG_SIZE || from_y >= LONG_SIZE) continue;
+        if (from_x < 0 || from_y < 0 || from_x >= s->size || from_y >= s->size) continue;
         for (int c = 0; c < LONG_C; c++)
-            sum += (double)s->x[(from_y * LONG_SIZE + from_x) * LONG_C + c] *
+            sum += (double)s->x[(from_y * s->size + from_x) * LONG_C + c] *
                    (double)s->w[(o * LONG_C + c) * 9 + tap];
     }
     return sum;
 }
 
-static void prepare_long_sums(long_sums *s) {
-    for (size_t i = 0; i < sizeof s->x / sizeof *s->x; i += 4) uc_philox_normal4(1, 0, 0, i / 4, s->x + i);
-    for (size_t i = 0; i < sizeof s->w / sizeof *s->w; i += 4) uc_philox_normal4(2, 0, 0, i / 4, s->w + i);
-    uc_launch *l = &s->launch;
-    *l = (uc_launch){ .kind = UC_OP_conv2d, .attrs.conv2d = { .stride = 1, .pad = 1 }, .threads = 1 };
-    l->in[UC_CONV_X] = (uc_view){ UC_F32, UC_NHWC, UC_SHAPE4(1, LONG_C, LONG_SIZE, LONG_SIZE), s->x };
-    l->in[UC_CONV_WEIGHT] = (uc_view){ UC_F32, UC_PLAIN, UC_SHAPE4(LONG_O, LONG_C, 3, 3), s->w };
-    l->out[0] = (uc_view){ UC_F32, UC_NHWC, UC_SHAPE4(1, LONG_O, LONG_SIZE, LONG_SIZE), s->y };
-    for (int i = 0; i < LONG_COUNT; i++) s->expected[i] = long_sum(s, i);
-    if (posix_memalign(&s->packed, 64, uc_cpu_packed_bytes(&l->in[UC_CONV_WEIGHT]))) abort();
-    uc_cpu_pack(s->packed, &l->in[UC_CONV_WEIGHT], 1);
+static float *long_numbers(int64_t count, uint64_t seed) {
+    float *x = malloc((size_t)count * sizeof *x);
+    for (int64_t i = 0; i < count; i += 4) uc_philox_normal4(seed, 0, 0, (uint64_t)i / 4, x + i);
+    return x;
 }
+
+static long_sums long_sums_of(int size) {
+    long_sums s = { .size = size, .count = LONG_O * size * size };
+    s.x = long_numbers(size * size * LONG_C, 1);
+    s.w = long_numbers(LONG_O * LONG_C * 9, 2);
+    s.y = malloc((size_t)s.count * sizeof *s.y);
+    s.expected = malloc((size_t)s.count * sizeof *s.expected);
+    uc_launch *l = &s.launch;
+    *l = (uc_launch){ .kind = UC_OP_conv2d, .attrs.conv2d = { .stride = 1, .pad = 1 }, .threads = 1 };
+    l->in[UC_CONV_X] = (uc_view){ UC_F32, UC_NHWC, UC_SHAPE4(1, LONG_C, size, size), s.x };
+    l->in[UC_CONV_WEIGHT] = (uc_view){ UC_F32, UC_PLAIN, UC_SHAPE4(LONG_O, LONG_C, 3, 3), s.w };
+    l->out[0] = (uc_view){ UC_F32, UC_NHWC, UC_SHAPE4(1, LONG_O, size, size), s.y };
+    for (int i = 0; i < s.count; i += LONG_STEP) s.expected[i] = long_sum(&s, i);
+    if (posix_memalign(&s.packed, 64, uc_cpu_packed_bytes(&l->in[UC_CONV_WEIGHT]))) abort();
+    uc_cpu_pack(s.packed, &l->in[UC_CONV_WEIGHT], 1);
+    return s;
+}
+
+static void long_sums_free(long_sums *s) { free(s->x), free(s->w), free(s->y), free(s->expected), free(s->packed); }
 
 /* Against sums in double; relative to the results' root mean square. */
 static double error_of_long_sums(const long_sums *s) {
     double squares = 0, error = 0;
-    for (int i = 0; i < LONG_COUNT; i++) {
+    for (int i = 0; i < s->count; i += LONG_STEP) {
         squares += s->expected[i] * s->expected[i];
         error += ((double)s->y[i] - s->expected[i]) * ((double)s->y[i] - s->expected[i]);
     }
     return sqrt(error / squares);
 }
 
+/* The larger picture is cut into tiles of 6 x 6. */
 Test(ops, winograd_of_many_channels) {
-    static long_sums s;
-    prepare_long_sums(&s);
-    cr_assert_eq(posix_memalign(&s.launch.scratch, 64, uc_cpu_winograd_scratch_for(false, &s.launch)), 0);
-    uc_cpu_winograd_for(uc_cpu_isa(), false, &s.launch, s.packed);
-    cr_expect(error_of_long_sums(&s) < 2e-6, "the error is %.2e of the results", error_of_long_sums(&s));
-    free(s.launch.scratch);
-    if (uc_cpu_winograd_tiles_can(&s.launch)) {
-        cr_assert_eq(posix_memalign(&s.launch.scratch, 64, uc_cpu_winograd_tiles_scratch(false, &s.launch)), 0);
-        uc_cpu_winograd_tiles(false, &s.launch, s.packed);
-        cr_expect(error_of_long_sums(&s) < 2e-6, "the error with tiles is %.2e of the results", error_of_long_sums(&s));
+    static const struct { int size; double most; } pictures[] = { { 16, 1.5e-6 }, { 64, 7e-6 } };
+    for (int i = 0; i < 2; i++) {
+        const int size = pictures[i].size;
+        long_sums s = long_sums_of(size);
+        cr_assert_eq(posix_memalign(&s.launch.scratch, 64, uc_cpu_winograd_scratch_for(false, &s.launch)), 0);
+        uc_cpu_winograd_for(uc_cpu_isa(), false, &s.launch, s.packed);
+        const double error = error_of_long_sums(&s);
+        cr_expect(error < pictures[i].most, "%d pixels: the error is %.2e of the results", size, error);
         free(s.launch.scratch);
+        if (uc_cpu_winograd_tiles_can(&s.launch)) {
+            cr_assert_eq(posix_memalign(&s.launch.scratch, 64, uc_cpu_winograd_tiles_scratch(false, &s.launch)), 0);
+            uc_cpu_winograd_tiles(false, &s.launch, s.packed);
+            cr_expect(error_of_long_sums(&s) < 2e-6, "%d pixels: the error with tiles is %.2e of the results", size,
+                      error_of_long_sums(&s));
+            free(s.launch.scratch);
+        }
+        long_sums_free(&s);
     }
-    free(s.packed);
 }
 
-/* A picture's result by one of the ways of sharing the work, on two threads. */
-static float *winograd_shared(const op_data *d, const void *packed, bool in_blocks) {
+/* Pictures' result by one of the ways of sharing the work. */
+static float *winograd_shared(const op_data *d, const void *packed, bool by_tiles, int threads) {
     uc_launch l = d->launch;
     const size_t bytes = (size_t)uc_shape_count(d->c.out[0]) * sizeof(float);
     float *out = NULL;
     cr_assert_eq(posix_memalign((void **)&out, 64, bytes), 0);
     memset(out, 0xff, bytes);
-    l.threads = 2;
+    l.threads = threads;
     l.out[0] = (uc_view){ UC_F32, UC_NHWC, d->c.out[0], out };
-    cr_assert_eq(posix_memalign(&l.scratch, 64, uc_cpu_winograd_scratch_for(in_blocks, &l)), 0);
-    uc_cpu_winograd_for(uc_cpu_isa(), in_blocks, &l, packed);
+    cr_assert_eq(posix_memalign(&l.scratch, 64, uc_cpu_winograd_scratch_for(by_tiles, &l)), 0);
+    uc_cpu_winograd_for(uc_cpu_isa(), by_tiles, &l, packed);
     free(l.scratch);
     return out;
 }
 
-/* Small pictures and many channels are shared by panels, large pictures by tiles; the sums are the same, so that a
- * picture does not depend on the batch. The last panel is narrow, the last tiles reach beyond the picture; the second
- * picture has more tiles than are taken at a time. */
-Test(ops, winograd_by_panel_is_as_in_blocks) {
-    static const struct { int64_t n, c, o, h, w; } shapes[] = { { 2, 300, 134, 9, 10 }, { 1, 1040, 128, 62, 71 } };
+/* Small pictures and many channels are shared by panels, others by tiles; the sums are the same, so that a picture
+ * depends neither on the batch nor on the threads. Last panels are narrow, last tiles reach beyond the picture; the
+ * others have so many tiles that they are taken in rounds, with weights that are transformed once and with such as are
+ * transformed anew for each. */
+Test(ops, winograd_shares_the_work_in_any_way) {
+    static const struct { int64_t n, c, o, h, w; } shapes[] = { { 2, 300, 134, 9, 10 },
+                                                                { 1, 40, 650, 70, 82 },
+                                                                { 3, 1040, 40, 70, 82 } };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const op_case c = { .kind = UC_OP_conv2d,
                             .attrs.conv2d = { .stride = 1, .pad = 1 },
@@ -429,9 +451,12 @@ Test(ops, winograd_by_panel_is_as_in_blocks) {
         void *packed = NULL;
         cr_assert_eq(posix_memalign(&packed, 64, uc_cpu_packed_bytes(&d.launch.in[UC_CONV_WEIGHT])), 0);
         uc_cpu_pack(packed, &d.launch.in[UC_CONV_WEIGHT], 1);
-        float *by_panel = winograd_shared(&d, packed, false), *in_blocks = winograd_shared(&d, packed, true);
-        cr_expect_eq(memcmp(by_panel, in_blocks, (size_t)uc_shape_count(c.out[0]) * sizeof(float)), 0, "shape %zu", i);
-        free(by_panel), free(in_blocks), free(packed);
+        const size_t bytes = (size_t)uc_shape_count(c.out[0]) * sizeof(float);
+        float *two = winograd_shared(&d, packed, false, 2), *by_tiles = winograd_shared(&d, packed, true, 2);
+        float *one = winograd_shared(&d, packed, false, 1);
+        cr_expect_eq(memcmp(two, by_tiles, bytes), 0, "shape %zu by tiles", i);
+        cr_expect_eq(memcmp(two, one, bytes), 0, "shape %zu on one thread", i);
+        free(two), free(by_tiles), free(one), free(packed);
         op_data_free(&d);
     }
 }
