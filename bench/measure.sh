@@ -31,10 +31,10 @@ peers() { # few engines at a time, since each holds the network by itself
     say "Karlo's size: a step of each stage, in turns with $1"
     "$python" "$here/peers/peers.py" "$karlo" --bench "$bench" -o "$out" --rounds 2 --engines "$1"
 }
-peers unclip-bf16,eager-f32,eager-bf16
-peers compile-f32
 if "$python" -c 'import openvino' 2>/dev/null; then
     peers openvino-f32
     peers unclip-bf16,openvino-bf16
 fi
+peers eager-f32,eager-bf16
+peers compile-f32
 say "done; the tables: $python $here/peers/table.py $out --into $here/README.md"
