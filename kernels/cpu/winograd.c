@@ -47,6 +47,7 @@ enum {
     LARGE = 64,           /* pixels along each side, from which tiles are 6 x 6 */
     APART = 16            /* floats between places, that they do not fall into the same sets of the cache */
 };
+_Static_assert(DEPTH % SUM_RUN == 0 && DEPTH % LARGE_SUM_RUN == 0, "sums are the same however work is shared");
 
 typedef struct winograd {
     winograd_picture at;
