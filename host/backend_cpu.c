@@ -144,6 +144,7 @@ static unclip_status choose(uc_host_backend *self, const uc_launch *launch, uc_h
                   : d.bf16                     ? run_conv2d_bf16
                   : d.way == UC_WAY_WINOGRAD ? run_winograd
                                              : run_conv2d;
+    if (kernel->run == run_winograd) kernel->loses = uc_cpu_winograd_loses(launch);
     kernel->prepared = packed;
     return status;
 }

@@ -207,7 +207,8 @@ static unclip_status compare_with_reference(const uc_program *p, int32_t op, con
         if (!l->out[k].data) continue;
         uc_view reference = l->out[k];
         reference.data = p->reference[k];
-        const uc_difference d = uc_compare(&l->out[k], &reference, l->kind, uc_coarsest_type(l));
+        const uc_difference d =
+            uc_compare(&l->out[k], &reference, l->kind, uc_coarsest_type(l), p->kernels[op].loses);
         if (!d.found) continue;
         char text[UC_DIFFERENCE_TEXT], shape[UC_SHAPE_TEXT];
         return uc_fail(err, UNCLIP_ERR_INTERNAL, "%s.%s: %s: output %d %s: %s", g->name, g->ops[op].scope,

@@ -10,6 +10,7 @@ typedef struct uc_host_kernel {
     bool (*run)(const uc_launch *launch, const void *prepared); /* false when a library failed */
     const void *prepared;
     bool rounds_weight; /* the weight is rounded to the activations' type first, as a library of bf16 products does */
+    double loses;       /* see uc_compare */
 } uc_host_kernel;
 
 typedef struct uc_host_backend uc_host_backend;

@@ -34,11 +34,12 @@ static double excess(double result, double reference, double tolerance) {
     return error == 0 ? 0 : tolerance > 0 ? error / tolerance : INFINITY;
 }
 
-uc_difference uc_compare(const uc_view *result, const uc_view *reference, uc_op_kind kind, uc_dtype type) {
+uc_difference uc_compare(const uc_view *result, const uc_view *reference, uc_op_kind kind, uc_dtype type,
+                         double loses) {
     double atol, rtol;
     uc_tolerance(kind, type, &atol, &rtol);
     const int64_t count = uc_shape_count(reference->shape);
-    const double base = atol * root_mean_square(reference, count);
+    const double base = (atol + loses) * root_mean_square(reference, count);
     uc_difference d = { .found = false };
     for (int64_t i = 0; i < count; i++) {
         int64_t at[UC_MAX_RANK] = { 0 };

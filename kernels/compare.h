@@ -12,8 +12,10 @@ typedef struct uc_difference {
     double worst; /* its error as a fraction of the tolerance; infinite for a NaN */
 } uc_difference;
 
-/* Both of one shape; layouts and types may differ. The tolerance is that of the operation at this type. */
-uc_difference uc_compare(const uc_view *result, const uc_view *reference, uc_op_kind kind, uc_dtype type);
+/* Both of one shape; layouts and types may differ. The tolerance is that of the operation at this type. loses: what a
+ * way of computing may lose beyond that, as a part of the reference's root mean square; 0 for nearly all. */
+uc_difference uc_compare(const uc_view *result, const uc_view *reference, uc_op_kind kind, uc_dtype type,
+                         double loses);
 
 /* The coarsest of the types in which an operation's activations are kept, which is the one that its tolerance is
  * for. */

@@ -74,7 +74,7 @@ unclip_status uc_mirror_after(uc_mirror *m, uc_device *d, const uc_launch *launc
         if (status) return status;
         result.data = m->result[k];
         reference.data = m->reference[k];
-        const uc_difference diff = uc_compare(&result, &reference, launch->kind, uc_coarsest_type(launch));
+        const uc_difference diff = uc_compare(&result, &reference, launch->kind, uc_coarsest_type(launch), 0);
         if (!diff.found) continue;
         char text[UC_DIFFERENCE_TEXT], shape[UC_SHAPE_TEXT];
         return uc_fail(err, UNCLIP_ERR_INTERNAL, "%s: %s: output %d %s: %s", scope, uc_op_info_of(launch->kind)->name,

@@ -10,6 +10,9 @@
 bool uc_cpu_winograd_can(const uc_launch *launch);
 bool uc_cpu_winograd_pays(const uc_launch *launch, bool library);
 
+/* What a result may lose beyond the bound of ops.def, as a part of the results' root mean square. */
+double uc_cpu_winograd_loses(const uc_launch *launch);
+
 /* packed: the weight in the order of gemm.h. Multiplies in whichever way pays. */
 void uc_cpu_winograd(const uc_launch *launch, const void *packed);
 size_t uc_cpu_winograd_scratch(const uc_launch *launch);
@@ -18,6 +21,7 @@ size_t uc_cpu_winograd_scratch(const uc_launch *launch);
  * by panel. The same bytes either way. */
 void uc_cpu_winograd_for(uc_isa isa, bool by_tiles, const uc_launch *launch, const void *packed);
 size_t uc_cpu_winograd_scratch_for(bool by_tiles, const uc_launch *launch);
+double uc_cpu_winograd_loses_for(const uc_launch *launch);
 
 /* With products on the processor's int8 tiles, in f32's precision: winograd_tiles.c. Whether the machine and the shape
  * allow it; whether it is then faster. These depend on one image's shape. */

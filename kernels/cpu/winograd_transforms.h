@@ -37,6 +37,12 @@ static inline winograd_picture winograd_picture_of(const uc_launch *l, int tile)
 }
 #endif
 
+/* Two rows of a transform: a pair of points that differ in sign gives the same even part and opposite odd ones. */
+UC_SIMD void UC_ISA(both_signs)(vf even, vf odd, const int step, vf *out) {
+    out[0] = even + odd;
+    out[step] = even - odd;
+}
+
 /* ---- F(4 x 4): the points 0, +-a, +-b and infinity -------------------------------------------------------------- */
 
 #define W_A 0.625f
@@ -50,10 +56,8 @@ UC_SIMD void UC_ISA(from_six_inputs)(const vf *d, const int step, vf *out) {
     const vf even_a = vf_fma(vf_set(-W_BB), d2, d4), odd_a = vf_set(W_A) * vf_fma(vf_set(-W_BB), d1, d3);
     const vf even_b = vf_fma(vf_set(-W_AA), d2, d4), odd_b = vf_set(W_B) * vf_fma(vf_set(-W_AA), d1, d3);
     out[0] = vf_fma(both, d0, vf_fma(sum, d2, d4));
-    out[step] = even_a + odd_a;
-    out[2 * step] = even_a - odd_a;
-    out[3 * step] = even_b + odd_b;
-    out[4 * step] = even_b - odd_b;
+    UC_ISA(both_signs)(even_a, odd_a, step, out + step);
+    UC_ISA(both_signs)(even_b, odd_b, step, out + 3 * step);
     out[5 * step] = vf_fma(both, d1, vf_fma(sum, d3, d5));
 }
 
@@ -62,10 +66,8 @@ UC_SIMD void UC_ISA(taps_to_six)(vf g0, vf g1, vf g2, const int step, vf *out) {
     const vf even_a = vf_fma(vf_set(na), g0, vf_set(na * W_AA) * g2), odd_a = vf_set(na * W_A) * g1;
     const vf even_b = vf_fma(vf_set(nb), g0, vf_set(nb * W_BB) * g2), odd_b = vf_set(nb * W_B) * g1;
     out[0] = vf_set(1 / (W_AA * W_BB)) * g0;
-    out[step] = even_a + odd_a;
-    out[2 * step] = even_a - odd_a;
-    out[3 * step] = even_b + odd_b;
-    out[4 * step] = even_b - odd_b;
+    UC_ISA(both_signs)(even_a, odd_a, step, out + step);
+    UC_ISA(both_signs)(even_b, odd_b, step, out + 3 * step);
     out[5 * step] = g2;
 }
 
@@ -94,12 +96,9 @@ UC_SIMD void UC_ISA(from_eight_inputs)(const vf *d, const int step, vf *out) {
     const vf even_two = vf_fma(vf_set(0.25f), d2, vf_fma(vf_set(-1.25f), d4, d6));
     const vf odd_two = vf_set(2) * vf_fma(vf_set(0.25f), d1, vf_fma(vf_set(-1.25f), d3, d5));
     out[0] = vf_fma(vf_set(5.25f), d2 - d4, d6 - d0);
-    out[step] = even_half + odd_half;
-    out[2 * step] = even_half - odd_half;
-    out[3 * step] = even_one + odd_one;
-    out[4 * step] = even_one - odd_one;
-    out[5 * step] = even_two + odd_two;
-    out[6 * step] = even_two - odd_two;
+    UC_ISA(both_signs)(even_half, odd_half, step, out + step);
+    UC_ISA(both_signs)(even_one, odd_one, step, out + 3 * step);
+    UC_ISA(both_signs)(even_two, odd_two, step, out + 5 * step);
     out[7 * step] = vf_fma(vf_set(5.25f), d3 - d5, d7 - d1);
 }
 
@@ -108,12 +107,9 @@ UC_SIMD void UC_ISA(taps_to_eight)(vf g0, vf g1, vf g2, const int step, vf *out)
     const vf even_one = vf_set(-2 / 9.f) * (g0 + g2), odd_one = vf_set(-2 / 9.f) * g1;
     const vf even_two = vf_fma(vf_set(1 / 90.f), g0, vf_set(2 / 45.f) * g2), odd_two = vf_set(1 / 45.f) * g1;
     out[0] = -g0;
-    out[step] = even_half + odd_half;
-    out[2 * step] = even_half - odd_half;
-    out[3 * step] = even_one + odd_one;
-    out[4 * step] = even_one - odd_one;
-    out[5 * step] = even_two + odd_two;
-    out[6 * step] = even_two - odd_two;
+    UC_ISA(both_signs)(even_half, odd_half, step, out + step);
+    UC_ISA(both_signs)(even_one, odd_one, step, out + 3 * step);
+    UC_ISA(both_signs)(even_two, odd_two, step, out + 5 * step);
     out[7 * step] = g2;
 }
 

@@ -176,7 +176,8 @@ static bool matches_reference(const op_data *d, const op_way *way, const outputs
     l.out[0] = result->view[0];
     for (int k = 0; k < UC_MAX_OUTPUTS && good; k++) {
         if (!result->view[k].data) continue;
-        const uc_difference diff = uc_compare(&result->view[k], &expected.view[k], d->c.kind, uc_coarsest_type(&l));
+        const uc_difference diff = uc_compare(&result->view[k], &expected.view[k], d->c.kind, uc_coarsest_type(&l),
+                                              way->loses ? way->loses(way, &l) : 0);
         if (diff.found) uc_difference_text(&diff, d->c.out[k], text);
         good = !diff.found;
     }

@@ -24,6 +24,7 @@ typedef struct op_way {
     void (*run)(const struct op_way *way, const uc_launch *launch, void *prepared);
     void (*finish)(const struct op_way *way, void *prepared);
     int64_t user;
+    double (*loses)(const struct op_way *way, const uc_launch *launch); /* see uc_compare; NULL: nothing */
     bool rounds_weight; /* input 1 of conv2d and matmul is rounded to the activations' type first */
 } op_way;
 

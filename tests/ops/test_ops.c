@@ -77,6 +77,10 @@ static void winograd_run(const op_way *way, const uc_launch *l, void *prepared) 
     else uc_cpu_winograd_for((uc_isa)(way->user & 15), way->user & 16, l, prepared);
 }
 
+static double winograd_loses(const op_way *way, const uc_launch *l) {
+    return (way->user & 15) == TILES ? 0 : uc_cpu_winograd_loses_for(l);
+}
+
 /* ---- f32 on int8 tiles ------------------------------------------------------------------------------------------- */
 
 static void *tiles_prepare(const op_way *way, const uc_launch *l, bool *skipped) {
@@ -230,6 +234,7 @@ Test(ops, conv2d_by_winograd) {
                                  .scratch = winograd_scratch,
                                  .prepare = winograd_prepare,
                                  .run = winograd_run,
+                                 .loses = winograd_loses,
                                  .finish = packed_finish,
                                  .user = isa + blocks };
             check_all(UC_OP_conv2d, &way);
