@@ -2,8 +2,9 @@
 
     python -m weights.train.dataset --out DIR [--parts 2] [--pictures 50000]
 
-writes DIR/data/{train0,train1,...,test}.{images,labels}.npy. The test part shows held-out combinations only. About two
-thirds of the pictures are in daylight. A part that exists is left alone, so the command can be repeated.
+writes DIR/data/{train0,train1,...,test}.{images,labels,coverage}.npy: the picture, what it shows, and how much of each
+pixel is an object. The test part shows held-out combinations only. About two thirds of
+the pictures are in daylight. A part that exists is left alone, so the command can be repeated.
 """
 import argparse
 import multiprocessing
@@ -21,33 +22,42 @@ TEST_SEED = 900
 
 def write_part(path, count, seed, held, daylight_share=scenes.DAYLIGHT_SHARE):
     """Renders `count` pictures; the images file appears under its name only when it is complete."""
-    from weights.train.renderer import render
-    images_path, labels_path = pathlib.Path(f"{path}.images.npy"), pathlib.Path(f"{path}.labels.npy")
+    from weights.train.renderer import coverage, render
+    images_path = pathlib.Path(f"{path}.images.npy")
     if images_path.exists():
         return
     rng, lights = random.Random(seed), random.Random(f"light {seed}")
     unfinished = images_path.with_suffix(".unfinished")
     images = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (count, PICTURE, PICTURE, 3))
+    covered = np.empty((count, PICTURE, PICTURE), np.uint8)
     labels = np.empty((count, len(scenes.LABEL_NAMES)), np.int8)
     for i in range(count):
         scene = scenes.sample_scene(rng, held=held)
         scene["light"] = scenes.sample_light(lights, daylight_share)
-        images[i] = render(scenes.layout(rng, scene), PICTURE, samples=2)
+        layout = scenes.layout(rng, scene)
+        images[i], covered[i] = render(layout, PICTURE, samples=2), coverage(layout, PICTURE)
         labels[i] = scenes.labels(scene)
     images.flush()
-    np.save(labels_path, labels)
+    np.save(f"{path}.labels.npy", labels)
+    np.save(f"{path}.coverage.npy", covered)
     unfinished.rename(images_path)
 
 
 class Pictures:
     """A set of pictures with labels; captions are made afresh for each batch."""
 
-    def __init__(self, folder, pattern, seed=0):
+    def __init__(self, folder, pattern, seed=0, with_coverage=False):
         paths = sorted(pathlib.Path(folder).glob(f"{pattern}.images.npy"))
         if not paths:
             raise FileNotFoundError(f"no {pattern}.images.npy in {folder}: run weights.train.dataset first")
-        self.images = torch.from_numpy(np.concatenate([np.load(path, mmap_mode="r") for path in paths]))
-        labels = np.concatenate([np.load(str(path).replace(".images.", ".labels.")) for path in paths])
+
+        def load(kind):
+            names = [str(path).replace(".images.", f".{kind}.") for path in paths]
+            return np.concatenate([np.load(name, mmap_mode="r") for name in names])
+
+        self.images = torch.from_numpy(load("images"))
+        self.coverage = torch.from_numpy(load("coverage")) if with_coverage else None
+        labels = load("labels")
         self.labels = torch.from_numpy(labels.astype(np.int64))
         self.scenes = [scenes.scene_from_labels(row) for row in labels]
         self.indices = np.random.RandomState(seed)
@@ -59,6 +69,8 @@ class Pictures:
     def to(self, device):
         """Keeps the pictures on a device, where `pixels` then makes its batches."""
         self.images = self.images.to(device)
+        if self.coverage is not None:
+            self.coverage = self.coverage.to(device)
         return self
 
     def draw(self, batch):
@@ -71,6 +83,11 @@ class Pictures:
         if size != PICTURE:
             pixels = torch.nn.functional.avg_pool2d(pixels, PICTURE // size)
         return pixels.contiguous()
+
+    def objects(self, index):
+        """[batch, 1, 64, 64]: 1 where an object is seen, if only in part of the pixel, 0 elsewhere."""
+        chosen = self.coverage[torch.as_tensor(index, device=self.coverage.device)]
+        return (chosen > 0).float()[:, None]
 
     def free_captions(self, index, with_light=True):
         return [captions.free_caption(self.words, self.scenes[i], with_light) for i in index]

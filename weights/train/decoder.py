@@ -11,7 +11,9 @@ sooner, and the first sampling step starts from a picture instead of from amplif
 weighted by the signal-to-noise ratio, clipped on both sides (min-SNR 5). The first part of the budget runs at 32
 pixels; at 64 the same noise hides less, so that layouts are learned again from more of the high noise; in the last part
 most timesteps are in the middle, where outlines are decided (a cube that is round there stays round). There the
-picture should also look the same to the frozen image encoder: the squared error hardly sees the corner of a cube.
+picture should also look the same to the frozen image encoder: the squared error hardly sees the corner of a cube. And
+there the objects with their surroundings count as much as all the ground, which is most of the picture and mostly grain
+that nobody can foresee.
 
 With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
 trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again. A network that
@@ -40,7 +42,10 @@ BOUND_WEIGHT = 0.1         # the paper's 1 with a loss some ten times larger
 OUTSIDE_WEIGHT = 0.02      # keeps v in -1..1: of the thousand steps only the last few feel it, a respaced run all
 LIKENESS_BELOW = 700       # timesteps at which the image encoder compares, in the same last part
 LIKENESS_WEIGHT = 0.3
-DROP_BOTH, DROP_IMAGE, DROP_TEXT = 0.10, 0.10, 0.15
+OBJECTS_BELOW = 600        # timesteps at which objects count as much as the ground: above, an outline may be further
+OBJECT_RIM = 3             # off than these pixels around it, and objects would be drawn too large
+LEAST_OBJECT_SHARE = 0.05  # of the picture: smaller objects count no more
+DROP_BOTH, DROP_IMAGE, DROP_TEXT = 0.15, 0.05, 0.15
 EMBEDDING_NOISE = 0.15     # in standard deviations, on half of the embeddings: the prior's are not exact either
 SMALL_PICTURE = 32
 
@@ -115,10 +120,18 @@ class Target:
                 u = torch.where(choice > 1 - self.little_noise, little, u)
         return (u * diffusion.STEPS).long().clamp(max=diffusion.STEPS - 1)
 
-    def errors(self, output, clean, noise, noisy, t):
+    def pixel_weights(self, objects, t):
+        """[batch, 1, height, width] of mean 1: half for the objects with their rim, half for the rest."""
+        near = F.max_pool2d(objects, 2 * OBJECT_RIM + 1, stride=1, padding=OBJECT_RIM)
+        share = near.mean((1, 2, 3), keepdim=True).clamp(LEAST_OBJECT_SHARE, 0.5)
+        weights = near / share + (1 - near) / (1 - share)
+        weights = weights / weights.mean((1, 2, 3), keepdim=True)
+        return torch.where((t < OBJECTS_BELOW).to(weights.device).view(-1, 1, 1, 1), weights, 1.0)
+
+    def errors(self, output, clean, noise, noisy, t, pixel_weights):
         """Weighted squared error of each picture, and the clean picture that the output means."""
         aim = noise if self.kind == "epsilon" else clean
-        error = (output - aim).square().mean((1, 2, 3))
+        error = ((output - aim).square() * pixel_weights).mean((1, 2, 3))
         predicted = output
         if self.kind == "epsilon":
             predicted = diffusion.clean_from_noise(noisy, output, self.abar[t]).clamp(-1, 1)
@@ -159,7 +172,7 @@ def main():
     parser.add_argument("--name", default="decoder")
     args = parser.parse_args()
     device = training.prepare(args)
-    pictures = Pictures(args.out / "data", "train*", args.seed).to(device)
+    pictures = Pictures(args.out / "data", "train*", args.seed, with_coverage=True).to(device)
     model = Decoder(args.start_from).to(device)
     if args.device == "cpu":
         channels_last.use_in(model.decoder)
@@ -185,7 +198,9 @@ def main():
             empty = model.text_proj.learned_classifier_free_guidance_embeddings
             output = model(noisy, t.to(device), *conditions.draw(index, empty)).float()
         output, v = output.chunk(2, dim=1)
-        weighted, predicted = target.errors(output, clean, noise, noisy, t)
+        outlines = not small and share >= args.outlines_from
+        weights = target.pixel_weights(pictures.objects(index), t) if outlines else 1.0
+        weighted, predicted = target.errors(output, clean, noise, noisy, t, weights)
         bound = variance.bound(clean, predicted, v.clamp(-1, 1), t).mean()
         outside = F.relu(v.abs() - 1).square().mean()
         distance = (predicted.detach() - clean).square().mean((1, 2, 3))
@@ -193,9 +208,10 @@ def main():
         for low in range(0, diffusion.STEPS, 200):
             band = (t >= low) & (t < low + 200)
             numbers[f"error_{low}"] = distance[band].mean() if band.any() else float("nan")
+            numbers[f"weighted_{low}"] = weighted[band].mean() if band.any() else float("nan")
         total = weighted.mean() + BOUND_WEIGHT * bound + OUTSIDE_WEIGHT * outside
         seen = t < LIKENESS_BELOW
-        if not small and share >= args.outlines_from and seen.any():
+        if outlines and seen.any():
             with torch.autocast(args.device, torch.bfloat16):
                 numbers["likeness"] = likeness.difference(predicted[seen], clean[seen])
             total = total + LIKENESS_WEIGHT * seen.float().mean() * numbers["likeness"]

@@ -27,6 +27,23 @@ def render(flat, size=64, samples=None, box=(0.0, 0.0, 1.0, 1.0)):
 
 
 @jit
+def coverage(flat, size, samples=2):
+    """uint8 [size, size]: the share of a pixel's rays that meet an object, 255 = all."""
+    out = np.empty((size, size), np.uint8)
+    eye = camera_position(flat)
+    for j in range(size):
+        for i in range(size):
+            hits = 0
+            for a in range(samples):
+                for b in range(samples):
+                    u, v = (i + (b + 0.5) / samples) / size, (j + (a + 0.5) / samples) / size
+                    ray = camera_ray(flat, eye, 2 * u - 1, 1 - 2 * v)
+                    hits += first_hit(flat, eye, ray, ground_distance(eye, ray))[0] >= 0
+            out[j, i] = 255 * hits // (samples * samples)
+    return out
+
+
+@jit
 def light_direction(flat):
     return (math.cos(flat[4]) * math.sin(flat[3]), math.sin(flat[4]), math.cos(flat[4]) * math.cos(flat[3]))
 
@@ -179,12 +196,23 @@ def tone(linear):
 
 
 @jit
+def ground_distance(eye, ray):
+    return -eye[1] / ray[1] if ray[1] < -1e-4 else 1e9
+
+
+@jit
 def trace(flat, eye, ray, light):
-    to_ground = -eye[1] / ray[1] if ray[1] < -1e-4 else 1e9
+    to_ground = ground_distance(eye, ray)
     hit, t = first_hit(flat, eye, ray, to_ground)
     if hit < 0:
         return shade_ground(flat, eye[0] + ray[0] * to_ground, eye[2] + ray[2] * to_ground, light)
     return shade_object(flat, hit, eye[0] + ray[0] * t, eye[1] + ray[1] * t, eye[2] + ray[2] * t, ray, light)
+
+
+@jit
+def camera_position(flat):
+    level = flat[2] * math.cos(flat[1])
+    return level * math.sin(flat[0]), LOOK_AT + flat[2] * math.sin(flat[1]), level * math.cos(flat[0])
 
 
 @jit
@@ -202,8 +230,7 @@ def camera_ray(flat, eye, px, py):
 @jit
 def render_box(flat, width, height, x0, y0, x1, y1, samples):
     out = np.empty((height, width, 3), np.uint8)
-    flat_distance = flat[2] * math.cos(flat[1])
-    eye = (flat_distance * math.sin(flat[0]), LOOK_AT + flat[2] * math.sin(flat[1]), flat_distance * math.cos(flat[0]))
+    eye = camera_position(flat)
     light = light_direction(flat)
     scale = 255.0 / (samples * samples)
     for j in range(height):
