@@ -89,6 +89,8 @@ def assemble(out, model, dtype, fallback, kind):
     if (out / "checkpoints" / "clip.pt").exists():
         clip = torch.load(out / "checkpoints" / "clip.pt", map_location="cpu")["average"]
         settings["logit_scale"] = round(float(clip["log_scale"].exp()), 4)
+    elif fallback and (fallback / "unclip.json").exists():
+        settings["logit_scale"] = json.loads((fallback / "unclip.json").read_text())["logit_scale"]
     write_json(model / "unclip.json", settings)
     (model / "feature_extractor").mkdir(exist_ok=True)
     size = networks.PICTURE
