@@ -13,14 +13,15 @@ pixels; at 64 the same noise hides less, so that layouts are learned again from 
 most timesteps are in the middle, where outlines are decided (a cube that is round there stays round). There the
 picture should also look the same to the frozen image encoder: the squared error hardly sees the corner of a cube. And
 there the objects with their surroundings count as much as all the ground, which is most of the picture and mostly grain
-that nobody can foresee.
+that nobody can foresee. In the same part the network learns what guidance draws. At little and middle noise caption and
+image tell hardly anything that the noisy picture does not, so what is predicted with them and without should be the
+same; guidance triples the difference, which is error, and so bends edges and draws rims. Half of the batch is therefore
+pairs of the two, whose guided picture should be the true one. Guidance is left to do its work at high noise.
 
 With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
 trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again. A network that
 is trained already is refined with --small-share 0 --outlines-from 0, which is the last part of the budget from the
-start. --guided-pairs then teaches it what guidance draws: at little noise caption and image tell nothing that the noisy
-picture does not, so what it predicts with them and without should be the same, and the guided picture, which triples
-the difference of the two, the true one. Untaught, the difference draws rims around the objects.
+start.
 """
 import numpy as np
 import torch
@@ -31,7 +32,6 @@ from torch import nn
 from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
 from weights.train import channels_last, diffusion, networks, sampling, tokenizer, training
-from weights.train.critic import Critique
 from weights.train.dataset import Pictures
 from weights.train.optimizer import MuonWithAdam
 
@@ -40,12 +40,11 @@ SMALLEST_WEIGHT = 0.3
 HIGH_NOISE_POWER = 2.0     # timesteps for layouts, which more noise decides at full size: 1000 * (1 - u ** power)
 OUTLINES_FROM = 0.6        # share of the budget from which on most timesteps are 1000 * sigmoid(normal + 0.2)
 LAYOUTS_KEPT = 0.2         # share of timesteps that stay as before then
-LITTLE_NOISE = 400         # timesteps below, where a run's last steps are; --little-noise gives their share then
 BOUND_WEIGHT = 0.1         # the paper's 1 with a loss some ten times larger
 OUTSIDE_WEIGHT = 0.02      # keeps v in -1..1: of the thousand steps only the last few feel it, a respaced run all
 LIKENESS_BELOW = 700       # timesteps at which the image encoder compares, in the same last part
-LIKENESS_WEIGHT = 0.3
-GUIDED_BELOW = 400         # timesteps at which --guided-pairs ask the guided picture to be right
+LIKENESS_WEIGHT = 0.8
+GUIDED_BELOW = 600         # timesteps at which --guided-pairs ask the guided picture to be right
 GUIDED_WEIGHT = 1.0
 OBJECTS_BELOW = 600        # timesteps at which objects count as much as the ground: above, an outline may be further
 OBJECT_RIM = 3             # off than these pixels around it, and objects would be drawn too large
@@ -107,8 +106,7 @@ class Target:
     """What the network predicts, which timesteps it trains on and how much each counts."""
 
     def __init__(self, args, abar):
-        self.layouts_kept, self.little_noise = args.layouts_kept, args.little_noise
-        self.outlines_from = args.outlines_from
+        self.layouts_kept, self.outlines_from = args.layouts_kept, args.outlines_from
         self.kind = sampling.prediction(args.start_from) if args.start_from else "sample"
         self.abar = abar
         ratio = abar / (1 - abar)
@@ -126,10 +124,8 @@ class Target:
         if not small:
             u = 1 - u ** HIGH_NOISE_POWER
             if share >= self.outlines_from:
-                choice = torch.rand(batch)
-                u = torch.where(choice < self.layouts_kept, u, torch.sigmoid(torch.randn(batch) + 0.2))
-                little = torch.rand(batch) * LITTLE_NOISE / diffusion.STEPS
-                u = torch.where(choice > 1 - self.little_noise, little, u)
+                kept = torch.rand(batch) < self.layouts_kept
+                u = torch.where(kept, u, torch.sigmoid(torch.randn(batch) + 0.2))
         return (u * diffusion.STEPS).long().clamp(max=diffusion.STEPS - 1)
 
     def pixel_weights(self, objects, t):
@@ -174,12 +170,9 @@ def main():
     parser.add_argument("--small-share", type=float, default=0.5, help="share of the budget at 32 pixels")
     parser.add_argument("--layouts-kept", type=float, default=LAYOUTS_KEPT,
                         help="share of timesteps for layouts and lights in the last part of the budget")
-    parser.add_argument("--little-noise", type=float, default=0.0,
-                        help="share of timesteps of little noise in the last part of the budget")
-    parser.add_argument("--guided-pairs", type=float, default=0.0,
+    parser.add_argument("--guided-pairs", type=float, default=0.25,
                         help="share of the batch, at most 0.5, that is there a second time without caption and image "
                              "in the last part of the budget")
-    parser.add_argument("--critic", action="store_true", help="straightens outlines in the last part of the budget")
     parser.add_argument("--outlines-from", type=float, default=OUTLINES_FROM,
                         help="share of the budget from which on its last part begins")
     parser.add_argument("--largest-weight", type=float, default=LARGEST_WEIGHT)
@@ -200,7 +193,6 @@ def main():
     variance = diffusion.LearnedRange(abar)
     target = Target(args, abar)
     likeness = Likeness(args.out, device)
-    critique = Critique(device) if args.critic else None
 
     def loss(step, share):
         small = share < args.small_share
@@ -221,8 +213,7 @@ def main():
             empty = model.text_proj.learned_classifier_free_guidance_embeddings
             output = model(noisy, t.to(device), *conditions.draw(index, empty, pairs)).float()
         output, v = output.chunk(2, dim=1)
-        objects = pictures.objects(index) if outlines else None
-        weights = target.pixel_weights(objects, t) if outlines else 1.0
+        weights = target.pixel_weights(pictures.objects(index), t) if outlines else 1.0
         weighted, predicted = target.errors(output, clean, noise, noisy, t, weights)
         bound = variance.bound(clean, predicted, v.clamp(-1, 1), t).mean()
         outside = F.relu(v.abs() - 1).square().mean()
@@ -233,21 +224,11 @@ def main():
             numbers[f"error_{low}"] = distance[band].mean() if band.any() else float("nan")
             numbers[f"weighted_{low}"] = weighted[band].mean() if band.any() else float("nan")
         total = weighted.mean() + BOUND_WEIGHT * bound + OUTSIDE_WEIGHT * outside
-        judged = (predicted, clean, t, weights, objects)
         if pairs:
-            guided = predicted[pairs:2 * pairs].lerp(predicted[:pairs], sampling.DEFAULTS["cfg_scale"])
-            drawn = (guided, *(values[:pairs] for values in judged[1:]))
-            numbers["guided"] = target.picture_error(*drawn[:4])
+            first, second = slice(pairs), slice(pairs, 2 * pairs)
+            guided = predicted[second].lerp(predicted[first], sampling.DEFAULTS["cfg_scale"])
+            numbers["guided"] = target.picture_error(guided, clean[first], t[first], weights[first])
             total = total + GUIDED_WEIGHT * pairs / len(index) * numbers["guided"]
-            judged = tuple(torch.cat(both) for both in zip(judged, drawn))
-        if critique and outlines:
-            heard = judged[2] < OBJECTS_BELOW
-            predictions, truth, times, pixel_weights, places = (values[heard] for values in judged)
-            own = predictions.detach().requires_grad_()
-            squared, = torch.autograd.grad(target.picture_error(own, truth, times, pixel_weights), own)
-            gradient, heard_numbers = critique.listen(predictions, truth, places, squared)
-            numbers |= heard_numbers
-            total = total + heard.float().mean() * (gradient * predictions).sum()
         seen = t < LIKENESS_BELOW
         if outlines and seen.any():
             with torch.autocast(args.device, torch.bfloat16):
