@@ -3,8 +3,8 @@
     python -m weights.train.dataset --out DIR [--parts 2] [--pictures 50000]
 
 writes DIR/data/{train0,train1,...,test}.{images,labels,coverage}.npy: the picture, what it shows, and how much of each
-pixel is an object. The test part shows held-out combinations only. About two thirds of
-the pictures are in daylight. A part that exists is left alone, so the command can be repeated.
+pixel is an object. The test part shows held-out combinations only. About two thirds of the pictures are in daylight. A
+part that exists is left alone, so the command can be repeated.
 """
 import argparse
 import multiprocessing
