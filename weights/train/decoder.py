@@ -45,7 +45,6 @@ OUTSIDE_WEIGHT = 0.02      # keeps v in -1..1: of the thousand steps only the la
 LIKENESS_BELOW = 700       # timesteps at which the image encoder compares, in the same last part
 LIKENESS_WEIGHT = 0.8
 GUIDED_BELOW = 600         # timesteps at which --guided-pairs ask the guided picture to be right
-GUIDED_WEIGHT = 1.0
 OBJECTS_BELOW = 600        # timesteps at which objects count as much as the ground: above, an outline may be further
 OBJECT_RIM = 3             # off than these pixels around it, and objects would be drawn too large
 LEAST_OBJECT_SHARE = 0.05  # of the picture: smaller objects count no more
@@ -102,6 +101,11 @@ class Conditions:
         return embeddings, encoded.text_embeds, encoded.last_hidden_state, mask.to(self.device)
 
 
+def squared_error(output, aim, pixel_weights):
+    """[batch]: of each picture, its pixels weighted."""
+    return ((output - aim).square() * pixel_weights).mean((1, 2, 3))
+
+
 class Target:
     """What the network predicts, which timesteps it trains on and how much each counts."""
 
@@ -116,7 +120,7 @@ class Target:
 
     def picture_error(self, predicted, clean, t, pixel_weights):
         """Mean weighted squared error of pictures, whatever the network predicts."""
-        error = ((predicted - clean).square() * pixel_weights).mean((1, 2, 3))
+        error = squared_error(predicted, clean, pixel_weights)
         return (error * self.picture_weight[t].to(error.device)).mean()
 
     def timesteps(self, batch, share, small):
@@ -139,7 +143,7 @@ class Target:
     def errors(self, output, clean, noise, noisy, t, pixel_weights):
         """Weighted squared error of each picture, and the clean picture that the output means."""
         aim = noise if self.kind == "epsilon" else clean
-        error = ((output - aim).square() * pixel_weights).mean((1, 2, 3))
+        error = squared_error(output, aim, pixel_weights)
         predicted = output
         if self.kind == "epsilon":
             predicted = diffusion.clean_from_noise(noisy, output, self.abar[t]).clamp(-1, 1)
@@ -228,7 +232,7 @@ def main():
             first, second = slice(pairs), slice(pairs, 2 * pairs)
             guided = predicted[second].lerp(predicted[first], sampling.DEFAULTS["cfg_scale"])
             numbers["guided"] = target.picture_error(guided, clean[first], t[first], weights[first])
-            total = total + GUIDED_WEIGHT * pairs / len(index) * numbers["guided"]
+            total = total + pairs / len(index) * numbers["guided"]
         seen = t < LIKENESS_BELOW
         if outlines and seen.any():
             with torch.autocast(args.device, torch.bfloat16):
