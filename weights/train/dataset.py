@@ -13,6 +13,7 @@ import random
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from weights.train import captions, scenes
 from weights.train.networks import PICTURE
@@ -41,6 +42,11 @@ def write_part(path, count, seed, held, daylight_share=scenes.DAYLIGHT_SHARE):
     np.save(f"{path}.labels.npy", labels)
     np.save(f"{path}.coverage.npy", covered)
     unfinished.rename(images_path)
+
+
+def grown(objects, pixels):
+    """[batch, 1, height, width] of 0 and 1, the ones wider by `pixels` on every side."""
+    return F.max_pool2d(objects, 2 * pixels + 1, stride=1, padding=pixels)
 
 
 class Pictures:
@@ -81,7 +87,7 @@ class Pictures:
         chosen = self.images[torch.as_tensor(index, device=self.images.device)]
         pixels = chosen.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
         if size != PICTURE:
-            pixels = torch.nn.functional.avg_pool2d(pixels, PICTURE // size)
+            pixels = F.avg_pool2d(pixels, PICTURE // size)
         return pixels.contiguous()
 
     def objects(self, index):

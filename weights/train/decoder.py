@@ -32,7 +32,7 @@ from torch import nn
 from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
 from weights.train import channels_last, diffusion, networks, sampling, tokenizer, training
-from weights.train.dataset import Pictures
+from weights.train.dataset import Pictures, grown
 from weights.train.optimizer import MuonWithAdam
 
 LARGEST_WEIGHT = 5.0
@@ -134,7 +134,7 @@ class Target:
 
     def pixel_weights(self, objects, t):
         """[batch, 1, height, width] of mean 1: half for the objects with their rim, half for the rest."""
-        near = F.max_pool2d(objects, 2 * OBJECT_RIM + 1, stride=1, padding=OBJECT_RIM)
+        near = grown(objects, OBJECT_RIM)
         share = near.mean((1, 2, 3), keepdim=True).clamp(LEAST_OBJECT_SHARE, 0.5)
         weights = near / share + (1 - near) / (1 - share)
         weights = weights / weights.mean((1, 2, 3), keepdim=True)
@@ -243,6 +243,7 @@ def main():
     run.train(loss)
     model.decoder.save_pretrained(args.out / "decoder")
     model.text_proj.save_pretrained(args.out / "text_proj")
+    sampling.schedulers(target.kind)["decoder_scheduler"].save_pretrained(args.out / "decoder_scheduler")
 
 
 if __name__ == "__main__":

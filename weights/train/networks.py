@@ -15,7 +15,7 @@ CROSS_ATTENTION = 128  # width of the decoder's context tokens
 HEAD = 32              # channels of an attention head, everywhere
 PICTURE = 64
 DECODER_CHANNELS = (32, 48, 96, 160)
-UPSAMPLER_256_CHANNELS = (16, 32, 48, 64)
+UPSAMPLER_256_CHANNELS = (16, 32, 96, 128)
 UPSAMPLER_1024_CHANNELS = (16, 16, 32, 32)
 
 

@@ -1,6 +1,6 @@
 """Trains one of the upsamplers, 64 -> 256 or 256 -> 1024.
 
-    python -m weights.train.upsampler 256 --out DIR [--start-from MODEL] [--redrawn-share 0.3]
+    python -m weights.train.upsampler 256 --out DIR [--start-from MODEL] [--redrawn-share 0.6]
     python -m weights.train.upsampler 1024 --out DIR [--start-from MODEL]
 
 Follows the paper: ADM's UNet without attention, text or guidance; the low-resolution picture, resized, as three more
@@ -10,7 +10,8 @@ Leaves: the size. Differs: predicts the clean picture, so that two to seven step
 little absolute error plus the error in how strong edges are around each low-resolution pixel, without which whatever
 cannot be known exactly (grain, grass) comes out smooth; the network starts as the identity on the resized picture
 (networks.start_as_identity). With --redrawn-share the input of 256 is at times what the decoder makes of a true picture
-(weights.train.redraw), whose rims and uneven outlines no blur of true pictures has.
+(weights.train.redraw), whose rims and uneven outlines no blur of true pictures has: this teaches it what solids look
+like, so that it draws straight edges where the small picture has bent ones.
 Crops are rendered on the first run and kept.
 """
 import math
@@ -23,19 +24,22 @@ import torch
 import torch.nn.functional as F
 from diffusers import UNet2DModel
 
-from weights.train import channels_last, degrade, diffusion, networks, scenes, training
+from weights.train import channels_last, degrade, diffusion, networks, scenes, training, widen
 from weights.train.optimizer import MuonWithAdam
 from weights.train.score import to_planes
 
 FACTOR = 4
 STORED_CROP = 192
 REDRAWN_CROP, REDRAWN_BATCH = 128, 4    # larger than the others: an edge is judged by the object that it belongs to
-HIGH_NOISE_POWER = 3.0  # redrawn: timesteps 1000 * (1 - u ** power), since little noise would show what was true
+PURE_NOISE_SHARE = 0.6  # of 256's examples: the first of two steps draws nearly everything, and whatever is seen through
+                        # less noise says where an edge truly is, so that a bent one would never have to be straightened
 ABSOLUTE_WEIGHT = 0.1
 SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_res_first", "crop": 96, "batch": 6,
-                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "edge_weight": 0.1},
+                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "edge_weight": 1.0,
+                  "pure_noise_share": PURE_NOISE_SHARE},
             1024: {"channels": networks.UPSAMPLER_1024_CHANNELS, "folder": "super_res_1024", "crop": 96, "batch": 6,
-                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "edge_weight": 1.0}}
+                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "edge_weight": 1.0,
+                   "pure_noise_share": 0.0}}
 
 
 def write_crops(path, full, count, seed):
@@ -130,6 +134,8 @@ def main():
     redrawn = Redrawn(args.out / "data") if args.redrawn_share else None
     if args.start_from:
         model = UNet2DModel.from_pretrained(args.start_from / chosen["folder"], torch_dtype=torch.float32)
+        if tuple(model.config.block_out_channels) != chosen["channels"]:
+            model = widen.widened(model, chosen["channels"])
     else:
         model = networks.upsampler(args.size, chosen["channels"])
         networks.start_as_identity(model)
@@ -144,10 +150,13 @@ def main():
     def example():
         """True pictures, what stands for them at a quarter of the size, degraded or redrawn, and shares of 1000."""
         if redrawn and numbers.rand() < args.redrawn_share:
-            clean, low = redrawn.draw(REDRAWN_BATCH, REDRAWN_CROP, numbers)
-            return clean.to(device), low.to(device), 1 - torch.rand(len(clean)) ** HIGH_NOISE_POWER
-        clean = draw(crops, chosen["batch"], chosen["crop"], numbers).to(device)
-        return clean, chosen["degrade"](F.avg_pool2d(clean, FACTOR)), torch.rand(len(clean))
+            clean, low = (part.to(device) for part in redrawn.draw(REDRAWN_BATCH, REDRAWN_CROP, numbers))
+        else:
+            clean = draw(crops, chosen["batch"], chosen["crop"], numbers).to(device)
+            low = chosen["degrade"](F.avg_pool2d(clean, FACTOR))
+        noise_level = torch.rand(len(clean))
+        noise_level[torch.rand(len(clean)) < chosen["pure_noise_share"]] = 1
+        return clean, low, noise_level
 
     def loss(step, share):
         clean, low, noise_level = example()
@@ -160,7 +169,9 @@ def main():
         squared = F.mse_loss(predicted, clean)
         edges = F.l1_loss(edge_strength(predicted), edge_strength(clean))
         total = squared + ABSOLUTE_WEIGHT * F.l1_loss(predicted, clean) + chosen["edge_weight"] * edges
-        return total, {"squared": squared, "edges": edges, "squared_given": F.mse_loss(given, clean)}
+        kind = "redrawn_" if clean.shape[-1] == REDRAWN_CROP else ""
+        return total, {f"{kind}squared": squared, f"{kind}edges": edges,
+                       f"{kind}squared_given": F.mse_loss(given, clean)}
 
     run.train(loss)
     run.log({"gain_db": gain(model, crops, chosen, device)})
