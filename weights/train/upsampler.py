@@ -31,15 +31,13 @@ from weights.train.score import to_planes
 FACTOR = 4
 STORED_CROP = 192
 REDRAWN_CROP, REDRAWN_BATCH = 128, 4    # larger than the others: an edge is judged by the object that it belongs to
-PURE_NOISE_SHARE = 0.6  # of 256's examples: the first of two steps draws nearly everything, and whatever is seen through
-                        # less noise says where an edge truly is, so that a bent one would never have to be straightened
-ABSOLUTE_WEIGHT = 0.1
+PURE_NOISE_SHARE = 0.6  # of 256's examples: the first of two steps draws nearly everything, and what is seen through
+                        # less noise says where an edge is, so that a bent one would never have to be straightened
+ABSOLUTE_WEIGHT, EDGE_WEIGHT = 0.1, 1.0
 SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_res_first", "crop": 96, "batch": 6,
-                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "edge_weight": 1.0,
-                  "pure_noise_share": PURE_NOISE_SHARE},
+                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "pure_noise_share": PURE_NOISE_SHARE},
             1024: {"channels": networks.UPSAMPLER_1024_CHANNELS, "folder": "super_res_1024", "crop": 96, "batch": 6,
-                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "edge_weight": 1.0,
-                   "pure_noise_share": 0.0}}
+                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "pure_noise_share": 0.0}}
 
 
 def write_crops(path, full, count, seed):
@@ -168,7 +166,7 @@ def main():
             predicted = model(pair, t.to(device)).sample.float()
         squared = F.mse_loss(predicted, clean)
         edges = F.l1_loss(edge_strength(predicted), edge_strength(clean))
-        total = squared + ABSOLUTE_WEIGHT * F.l1_loss(predicted, clean) + chosen["edge_weight"] * edges
+        total = squared + ABSOLUTE_WEIGHT * F.l1_loss(predicted, clean) + EDGE_WEIGHT * edges
         kind = "redrawn_" if clean.shape[-1] == REDRAWN_CROP else ""
         return total, {f"{kind}squared": squared, f"{kind}edges": edges,
                        f"{kind}squared_given": F.mse_loss(given, clean)}

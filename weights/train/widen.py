@@ -1,8 +1,8 @@
 """Makes a trained upsampler's inner levels twice as wide without changing what it computes, to train it further.
 
-Every channel of a widened level is there twice, side by side, and each of its two outgoing weights has a random share of
-the old one (Net2Net, Chen et al. 2016): the shares differ, so the twins part as soon as they are trained. A group norm
-over a widened level beside one that is not has its groups cut elsewhere; a few steps heal that.
+Every channel of a widened level is there twice, side by side, and each of its two outgoing weights has a random share
+of the old one (Net2Net, Chen et al. 2016): the shares differ, so the twins part as soon as they are trained. A group
+norm over a widened level beside one that is not has its groups cut elsewhere; a few steps heal that.
 """
 import torch
 
