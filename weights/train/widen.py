@@ -21,7 +21,6 @@ def twins(old, new):
 class Widener:
     def __init__(self, old, new):
         self.levels = [twins(*pair) for pair in zip(old.config.block_out_channels, new.config.block_out_channels)]
-        self.narrow = old.config.block_out_channels
 
     def level(self, k):
         return self.levels[max(0, min(k, len(self.levels) - 1))]
@@ -31,7 +30,7 @@ class Widener:
         chosen, start = [], 0
         for k in levels:
             chosen.append(self.level(k) + start)
-            start += self.narrow[max(0, min(k, len(self.levels) - 1))]
+            start = int(chosen[-1][-1]) + 1
         return torch.cat(chosen)
 
     @staticmethod
