@@ -46,7 +46,7 @@ def main():
     parser.add_argument("--rate", type=float, default=RATE)
     args = parser.parse_args()
     device = training.prepare(args)
-    pictures = Pictures(args.out / "data", "train*", args.seed)
+    pictures = Pictures(args.out / "data", "train*", seed=args.seed)
     test = Pictures(args.out / "data", "test")
     judge = Judge()
     if args.begin_with:

@@ -115,7 +115,7 @@ def main():
     else:
         tokenizer.write(args.out / "tokenizer")
     words = tokenizer.WordTokenizer(args.out / "tokenizer")
-    pictures = Pictures(args.out / "data", "train*", args.seed)
+    pictures = Pictures(args.out / "data", "train*", seed=args.seed)
     test = Pictures(args.out / "data", "test")
     clip = Clip(words.size)
     if args.start_from:

@@ -52,10 +52,13 @@ def grown(objects, pixels):
 class Pictures:
     """A set of pictures with labels; captions are made afresh for each batch."""
 
-    def __init__(self, folder, pattern, seed=0, with_coverage=False):
-        paths = sorted(pathlib.Path(folder).glob(f"{pattern}.images.npy"))
-        if not paths:
-            raise FileNotFoundError(f"no {pattern}.images.npy in {folder}: run weights.train.dataset first")
+    def __init__(self, folder, *patterns, seed=0, with_coverage=False):
+        paths = []
+        for pattern in patterns:
+            found = sorted(pathlib.Path(folder).glob(f"{pattern}.images.npy"))
+            if not found:
+                raise FileNotFoundError(f"no {pattern}.images.npy in {folder}: run weights.train.dataset first")
+            paths += found
 
         def load(kind):
             names = [str(path).replace(".images.", f".{kind}.") for path in paths]

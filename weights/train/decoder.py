@@ -18,6 +18,10 @@ image tell hardly anything that the noisy picture does not, so what is predicted
 same; guidance triples the difference, which is error, and so bends edges and draws rims. Half of the batch is therefore
 pairs of the two, whose guided picture should be the true one. Guidance is left to do its work at high noise.
 
+With --redrawn-share some pictures that are noised to the middle timesteps are not true ones but such as the decoder
+itself drew (weights.train.redraw), and the true ones that are nearest to them are to be predicted. A sampler sees its
+own bent cubes there, and by training on true pictures alone a network learns to keep whatever it sees.
+
 With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
 trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again. A network that
 is trained already is refined with --small-share 0 --outlines-from 0, which is the last part of the budget from the
@@ -45,6 +49,8 @@ OUTSIDE_WEIGHT = 0.02      # keeps v in -1..1: of the thousand steps only the la
 LIKENESS_BELOW = 700       # timesteps at which the image encoder compares, in the same last part
 LIKENESS_WEIGHT = 0.8
 GUIDED_BELOW = 600         # timesteps at which --guided-pairs ask the guided picture to be right
+REDRAWN_FROM, REDRAWN_BELOW = 120, 550  # timesteps at which pictures that the decoder drew are to become the nearest
+                           # true ones; with less noise the doubt about where these are would end as a blur
 OBJECTS_BELOW = 600        # timesteps at which objects count as much as the ground: above, an outline may be further
 OBJECT_RIM = 3             # off than these pixels around it, and objects would be drawn too large
 LEAST_OBJECT_SHARE = 0.05  # of the picture: smaller objects count no more
@@ -83,6 +89,11 @@ class Conditions:
         self.text_encoder = CLIPTextModelWithProjection.from_pretrained(out / "text_encoder").eval().to(device)
         self.embeddings = torch.load(out / "embeddings.pt")
         self.spread = self.embeddings.std(0)
+        if len(pictures) > len(self.embeddings):
+            image_encoder = CLIPVisionModelWithProjection.from_pretrained(out / "image_encoder").eval()
+            with torch.no_grad():
+                added = image_encoder(pictures.pixels(range(len(self.embeddings), len(pictures))).cpu()).image_embeds
+            self.embeddings = torch.cat([self.embeddings, added])
 
     def draw(self, index, learned_empty, pairs=0):
         """The first `pairs` of the batch with everything, the next `pairs` with nothing, the rest by chance."""
@@ -150,6 +161,24 @@ class Target:
         return error * self.weight[t].to(error.device), predicted
 
 
+class Redrawn:
+    """Pictures that the decoder drew, noised in the place of the true ones that are nearest to them."""
+
+    def __init__(self, out, pictures, device):
+        self.drawn = torch.from_numpy(np.load(out / "data" / "redrawn.low.npy")).to(device)
+        self.first = len(pictures) - len(self.drawn)
+
+    def put_in(self, chosen, index, t):
+        """The rows that are `chosen` become redrawn pictures at timesteps where they are straightened."""
+        count = int(chosen.sum())
+        index[chosen.numpy()] = self.first + torch.randint(len(self.drawn), (count,)).numpy()
+        t[chosen] = torch.randint(REDRAWN_FROM, REDRAWN_BELOW, (count,))
+
+    def pixels(self, index):
+        chosen = self.drawn[torch.as_tensor(index - self.first, device=self.drawn.device)]
+        return chosen.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
 class Likeness:
     """What the frozen image encoder sees differently: the squared difference of all tokens' normalised states."""
 
@@ -179,13 +208,17 @@ def main():
                              "in the last part of the budget")
     parser.add_argument("--outlines-from", type=float, default=OUTLINES_FROM,
                         help="share of the budget from which on its last part begins")
+    parser.add_argument("--redrawn-share", type=float, default=0.0,
+                        help="share of the batch, in the last part of the budget, that is weights.train.redraw's")
     parser.add_argument("--largest-weight", type=float, default=LARGEST_WEIGHT)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--average-decay", type=float, default=0.999)
     parser.add_argument("--name", default="decoder")
     args = parser.parse_args()
     device = training.prepare(args)
-    pictures = Pictures(args.out / "data", "train*", args.seed, with_coverage=True).to(device)
+    parts = ["train*"] + ["redrawn"] * (args.redrawn_share > 0)
+    pictures = Pictures(args.out / "data", *parts, seed=args.seed, with_coverage=True).to(device)
+    redrawn = Redrawn(args.out, pictures, device) if args.redrawn_share else None
     model = Decoder(args.start_from).to(device)
     if args.device == "cpu":
         channels_last.use_in(model.decoder)
@@ -201,16 +234,22 @@ def main():
     def loss(step, share):
         small = share < args.small_share
         index = pictures.draw(args.batch * 2 if small else args.batch)
-        clean = pictures.pixels(index, SMALL_PICTURE if small else networks.PICTURE)
         t = target.timesteps(len(index), share, small)
-        noise = torch.randn_like(clean)
         outlines = not small and share >= args.outlines_from
         pairs = round(args.guided_pairs * len(index)) if outlines else 0
         if pairs:
             t[:pairs] = torch.randint(0, GUIDED_BELOW, (pairs,))
-            for values in (t, index, clean, noise):
-                values[pairs:2 * pairs] = values[:pairs]
-        noisy = diffusion.add_noise(clean, noise, abar[t])
+        again = torch.zeros(len(index), dtype=torch.bool)
+        if redrawn and outlines:
+            again = torch.rand(len(index)) < args.redrawn_share
+            redrawn.put_in(again, index, t)
+        clean = pictures.pixels(index, SMALL_PICTURE if small else networks.PICTURE)
+        seen, noise = clean.clone(), torch.randn_like(clean)
+        if again.any():
+            seen[again] = redrawn.pixels(index[again.numpy()])
+        for values in (t, index, clean, seen, noise, again):
+            values[pairs:2 * pairs] = values[:pairs]
+        noisy = diffusion.add_noise(seen, noise, abar[t])
         if args.device == "cpu":
             noisy = noisy.contiguous(memory_format=torch.channels_last)
         with torch.autocast(args.device, torch.bfloat16):
@@ -218,13 +257,16 @@ def main():
             output = model(noisy, t.to(device), *conditions.draw(index, empty, pairs)).float()
         output, v = output.chunk(2, dim=1)
         weights = target.pixel_weights(pictures.objects(index), t) if outlines else 1.0
+        noise = diffusion.noise_between(clean, noisy, abar[t])      # another one where a redrawn picture was noised
         weighted, predicted = target.errors(output, clean, noise, noisy, t, weights)
         bound = variance.bound(clean, predicted, v.clamp(-1, 1), t).mean()
         outside = F.relu(v.abs() - 1).square().mean()
         distance = (predicted.detach() - clean).square().mean((1, 2, 3))
         numbers = {"loss": weighted.mean(), "bound": bound, "outside": outside}
+        if redrawn:
+            numbers["redrawn"] = distance[again].mean() / (seen - clean).square().mean((1, 2, 3))[again].mean()
         for low in range(0, diffusion.STEPS, 200):
-            band = (t >= low) & (t < low + 200)
+            band = (t >= low) & (t < low + 200) & ~again
             numbers[f"error_{low}"] = distance[band].mean() if band.any() else float("nan")
             numbers[f"weighted_{low}"] = weighted[band].mean() if band.any() else float("nan")
         total = weighted.mean() + BOUND_WEIGHT * bound + OUTSIDE_WEIGHT * outside
@@ -233,11 +275,11 @@ def main():
             guided = predicted[second].lerp(predicted[first], sampling.DEFAULTS["cfg_scale"])
             numbers["guided"] = target.picture_error(guided, clean[first], t[first], weights[first])
             total = total + pairs / len(index) * numbers["guided"]
-        seen = t < LIKENESS_BELOW
-        if outlines and seen.any():
+        compared = t < LIKENESS_BELOW
+        if outlines and compared.any():
             with torch.autocast(args.device, torch.bfloat16):
-                numbers["likeness"] = likeness.difference(predicted[seen], clean[seen])
-            total = total + LIKENESS_WEIGHT * seen.float().mean() * numbers["likeness"]
+                numbers["likeness"] = likeness.difference(predicted[compared], clean[compared])
+            total = total + LIKENESS_WEIGHT * compared.float().mean() * numbers["likeness"]
         return total, numbers
 
     run.train(loss)

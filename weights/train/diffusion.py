@@ -39,6 +39,11 @@ def clean_from_noise(noisy, noise, abar):
     return (noisy - (1 - abar).sqrt() * noise) / abar.sqrt()
 
 
+def noise_between(clean, noisy, abar):
+    abar = column(abar, noisy)
+    return (noisy - abar.sqrt() * clean) / (1 - abar).sqrt()
+
+
 class LearnedRange:
     """Improved DDPM's learned variance: log var = f log beta_t + (1 - f) log posterior_t, f = (v + 1) / 2."""
 

@@ -24,7 +24,7 @@ DROP_TEXT = 0.10
 def main():
     args = training.arguments(__doc__, budget=7).parse_args()
     device = training.prepare(args)
-    pictures = Pictures(args.out / "data", "train*", args.seed)
+    pictures = Pictures(args.out / "data", "train*", seed=args.seed)
     words = tokenizer.WordTokenizer(args.out / "tokenizer")
     text_encoder = CLIPTextModelWithProjection.from_pretrained(args.out / "text_encoder").eval().to(device)
     embeddings = torch.load(args.out / "embeddings.pt")

@@ -215,7 +215,7 @@ def main():
     parser.add_argument("--dot-pairs", type=int, default=DOT_PAIRS)
     args = parser.parse_args()
     device = training.prepare(args)
-    pictures = Pictures(args.out / "data", "train*", args.seed)
+    pictures = Pictures(args.out / "data", "train*", seed=args.seed)
     words = tokenizer.WordTokenizer(args.out / "tokenizer")
     text_encoder = CLIPTextModelWithProjection.from_pretrained(args.out / "text_encoder").eval().to(device)
     embeddings = torch.load(args.out / "embeddings.pt")

@@ -1,17 +1,17 @@
-"""Draws true pictures again with the decoder: what the 64 -> 256 upsampler meets when it follows the decoder.
+"""Draws true pictures again with the decoder, and finds the true ones that are nearest to what it drew.
 
-    python -m weights.train.redraw --out DIR --model MODEL [--pairs 4000]
+    python -m weights.train.redraw --out DIR --model MODEL [--pairs 2400]
 
-MODEL may be a model directory or the folder in which a decoder was trained. Each true picture is rendered at 256
-pixels, made small, noised to a timestep between LEAST_NOISE and MOST_NOISE and brought back by MODEL's decoder with its
-caption, its image embedding, the default guidance and half of the default steps. What comes back is the same scene with
-the decoder's own errors: bent edges, rims, faces without shading. More noise would move the outlines themselves, which
-the upsampler could only answer with a blur. For the same reason the grain of wood and grass stays the true one wherever
-no object is near. A picture that the decoder draws from noise has rounder corners still, so most objects here are
-rounded further by a median over some pixels.
+MODEL may be a model directory or the folder in which a decoder was trained. Each true picture is noised to a timestep
+between LEAST_NOISE and MOST_NOISE and brought back by MODEL's decoder with its caption, its image embedding, the
+default guidance and half of the default steps. What comes back is a scene with the decoder's own errors: bent edges,
+round corners, faces without shading, and it is no longer quite the same scene. So its nearest layout is found
+(fitting.py), and the true picture of that one is what the decoder itself and the 64 -> 256 upsampler learn to make of
+it. The grain of wood and grass cannot be fitted and stays the true one wherever no object is near.
 
-Writes DIR/data/redrawn.{low,high}.npy: uint8 [pairs, 64, 64, 3] and [pairs, 256, 256, 3]. Half of the scenes are in
-daylight. Pairs that exist are left alone.
+Writes DIR/data/redrawn.low.npy, what the decoder drew, uint8 [pairs, 64, 64, 3]; redrawn.high.npy, the true pictures,
+uint8 [pairs, 256, 256, 3]; the same at 64 pixels as a part of the dataset, redrawn.{images,labels,coverage}.npy.
+Pictures of which no layout is near are left out. Half of the scenes are in daylight. Pairs that exist are left alone.
 """
 import argparse
 import multiprocessing
@@ -20,10 +20,9 @@ import random
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
-from weights.train import captions, channels_last, sampling, scenes
+from weights.train import captions, channels_last, fitting, sampling, scenes
 from weights.train.dataset import grown
 from weights.train.decoder import Decoder
 from weights.train.networks import PICTURE
@@ -32,33 +31,43 @@ from weights.train.score_upsamplers import to_bytes
 from weights.train.tokenizer import WordTokenizer
 
 LARGE = 256
-LEAST_NOISE, MOST_NOISE = 120, 500
+LEAST_NOISE, MOST_NOISE = 450, 820   # below, cubes keep corners that those drawn from noise do not have
 DAYLIGHT_SHARE = 0.5
-GRAINED = ("wooden table", "grass")
-NEAR_OBJECT = 3            # pixels around an object that are redrawn with it on these grounds, and rounded with it
-MEDIANS = (1, 1, 3, 5, 5, 7, 7)     # widths, drawn for each batch; 1 rounds nothing
+GRAINED = [scenes.GROUNDS.index(ground) for ground in ("wooden table", "grass")]
+NEAR_OBJECT = 4            # pixels around an object that are the decoder's on these grounds
+FURTHEST = 30.0            # of 255: a drawn picture that is further from every layout shows no scene
 BATCH = 32
 SEED = 400
 
 
 def example(seed):
-    """A picture, where an object is near and where it is redrawn (bool [64, 64]), and what somebody might say of it."""
-    from weights.train.renderer import coverage, render
+    """A layout, its picture, its labels, and what somebody might say of it."""
+    from weights.train.renderer import render
     rng = random.Random(seed)
     scene = scenes.sample_scene(rng, held=False)
     scene["light"] = scenes.sample_light(random.Random(f"light {seed}"), DAYLIGHT_SHARE)
     layout = scenes.layout(rng, scene)
+    return layout, render(layout, PICTURE, samples=2), scenes.labels(scene), captions.free_caption(rng, scene)
+
+
+def near_objects(layout):
+    """bool [64, 64, 1]."""
+    from weights.train.renderer import coverage
     objects = torch.from_numpy(coverage(layout, PICTURE)).gt(0).float()[None]
-    near = grown(objects, NEAR_OBJECT)[0].bool().numpy()
-    redrawn = near | (scene["ground"] not in GRAINED)
-    return render(layout, LARGE, samples=2), near, redrawn, captions.free_caption(rng, scene)
+    return grown(objects, NEAR_OBJECT)[0, :, :, None].bool().numpy()
 
 
-def median(pictures, width):
-    """Of each colour over width x width pixels: straight edges stay sharp, corners become round."""
-    padded = F.pad(pictures, [width // 2] * 4, mode="replicate")
-    windows = F.unfold(padded, width).view(*pictures.shape[:2], width * width, -1)
-    return windows.median(2).values.view_as(pictures)
+def pair(layout, drawn):
+    """How far the nearest layout is off, its picture, large and small, its coverage, and what stands for it."""
+    from weights.train.renderer import coverage, render
+    grained = layout[5] in GRAINED
+    weights = np.where(near_objects(layout)[..., 0], 1.0, 0.0 if grained else 0.5)
+    layout, miss = fitting.fitted(layout, drawn, weights)
+    small = render(layout, PICTURE, samples=2)
+    if grained:
+        drawn = np.where(near_objects(layout), drawn, small)
+    return miss, {"high": render(layout, LARGE, samples=2), "images": small, "coverage": coverage(layout, PICTURE),
+                  "low": drawn}
 
 
 class Redrawer:
@@ -104,37 +113,35 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--model", type=pathlib.Path, required=True)
-    parser.add_argument("--pairs", type=int, default=4000)
+    parser.add_argument("--pairs", type=int, default=2400)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     folder = args.out / "data"
     folder.mkdir(parents=True, exist_ok=True)
-    low_path, high_path = (folder / f"redrawn.{name}.npy" for name in ("low", "high"))
-    if low_path.exists():
+    if (folder / "redrawn.low.npy").exists():
         return
     torch.set_num_threads(args.threads)
     torch.manual_seed(SEED)
-    seeds = [f"{SEED} {k}" for k in range(args.pairs)]
-    with multiprocessing.get_context("spawn").Pool(args.threads) as pool:
-        pictures, near, redrawn, texts = zip(*pool.map(example, seeds, chunksize=16))
-    high = np.stack(pictures)
-    np.save(high_path, high)
-    near, redrawn = (torch.from_numpy(np.stack(places))[:, None].to(args.device) for places in (near, redrawn))
     redraw = Redrawer(args.model, args.device)
     usable = [k for k, t in enumerate(redraw.scheduler.timesteps) if LEAST_NOISE <= t <= MOST_NOISE]
     numbers = random.Random(SEED)
-    unfinished = low_path.with_suffix(".unfinished")
-    low = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (args.pairs, PICTURE, PICTURE, 3))
-    for start in range(0, args.pairs, BATCH):
-        part = slice(start, start + BATCH)
-        clean = F.avg_pool2d(to_planes(high[part]), LARGE // PICTURE).to(args.device)
-        drawn = torch.where(redrawn[part], redraw(clean, list(texts[part]), numbers.choice(usable)), clean)
-        low[part] = to_bytes(torch.where(near[part], median(drawn, numbers.choice(MEDIANS)), drawn).cpu())
-        if start % (8 * BATCH) == 0:
-            print(f"redrawn {start + len(clean)} of {args.pairs}", flush=True)
-    low.flush()
-    unfinished.rename(low_path)
+    with multiprocessing.get_context("spawn").Pool(args.threads) as pool:
+        seeds = [f"{SEED} {k}" for k in range(args.pairs)]
+        layouts, pictures, labels, texts = zip(*pool.map(example, seeds, chunksize=16))
+        drawn = []
+        for start in range(0, args.pairs, BATCH):
+            part = slice(start, start + BATCH)
+            clean = to_planes(np.stack(pictures[part])).to(args.device)
+            drawn.extend(to_bytes(redraw(clean, list(texts[part]), numbers.choice(usable)).cpu()))
+            if start % (8 * BATCH) == 0:
+                print(f"redrawn {len(drawn)} of {args.pairs}", flush=True)
+        pairs = pool.starmap(pair, zip(layouts, drawn), chunksize=16)
+    kept = [{"labels": np.array(words, np.int8), **arrays}
+            for words, (miss, arrays) in zip(labels, pairs) if miss <= FURTHEST]
+    print(f"{len(kept)} of them show a scene", flush=True)
+    for name in kept[0]:
+        np.save(folder / f"redrawn.{name}.npy", np.stack([arrays[name] for arrays in kept]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Trains everything, in order, and puts the model together.
 
     python -m weights.train.retrain --out DIR --model MODEL [--budget 240] [--device cpu] [--engine unclip-cuda]
-                                    [--pictures 100000] [--crops 5000] [--pairs 4000]
+                                    [--pictures 100000] [--crops 5000] [--pairs 2400]
 
 `--budget` is the minutes of training in all; SHARES says how they are spent, and rendering comes on top. Every step can
 be interrupted (the step that trains saves itself first): run the same command again and it goes on. Log lines are in
@@ -14,11 +14,12 @@ import signal
 import subprocess
 import sys
 
-SHARES = [("weights.train.clip", 0.12), ("weights.judge.train", 0.05), ("weights.train.decoder", 0.47),
-          ("weights.train.prior", 0.06), ("weights.train.prior_ar", 0.05), ("weights.train.upsampler 256", 0.13),
-          ("weights.train.upsampler 1024", 0.12)]
+# A network that is trained twice goes on where it was: its second share includes the first.
+SHARES = [("weights.train.clip", 0.12), ("weights.judge.train", 0.05), ("weights.train.decoder", 0.37),
+          ("weights.train.decoder --redrawn-share 0.45 --small-share 0 --outlines-from 0", 0.47),
+          ("weights.train.prior", 0.06), ("weights.train.prior_ar", 0.05),
+          ("weights.train.upsampler 256 --redrawn-share 0.6", 0.13), ("weights.train.upsampler 1024", 0.12)]
 PARTS = 2
-REDRAWN_SHARE = 0.6     # of the 64 -> 256 upsampler's steps
 
 
 def run(command, *arguments):
@@ -65,7 +66,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=100000, help="64-pixel pictures to render for training")
     parser.add_argument("--crops", type=int, default=5000, help="crops to render for each upsampler")
-    parser.add_argument("--pairs", type=int, default=4000, help="pictures that the decoder redraws for 64 -> 256")
+    parser.add_argument("--pairs", type=int, default=2400, help="pictures that the decoder redraws")
     parser.add_argument("--engine", type=pathlib.Path, help="unclip-cuda, to score the model with")
     parser.add_argument("--count", type=int, default=500, help="captions to score it with")
     parser.add_argument("--start-from", type=pathlib.Path, help="model directory to go on from")
@@ -81,10 +82,9 @@ def main():
         if done.has(command, minutes):
             continue
         more = ["--crops", args.crops] if "upsampler" in command else []
-        if command.endswith("upsampler 256"):
+        if "redrawn" in command:
             run("weights.train.redraw", "--out", args.out, "--model", args.out, "--pairs", args.pairs, "--device",
                 args.device, "--threads", args.threads)
-            more += ["--redrawn-share", REDRAWN_SHARE]
         run(command, "--out", args.out, "--budget", minutes, "--device", args.device,
             "--threads", args.threads, "--seed", args.seed, *start, *more)
         done.add(command, minutes)

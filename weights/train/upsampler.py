@@ -9,9 +9,10 @@ input blurred for 256, degraded after BSR for 1024.
 Leaves: the size. Differs: predicts the clean picture, so that two to seven steps suffice; loss is squared plus a
 little absolute error plus the error in how strong edges are around each low-resolution pixel, without which whatever
 cannot be known exactly (grain, grass) comes out smooth; the network starts as the identity on the resized picture
-(networks.start_as_identity). With --redrawn-share the input of 256 is at times what the decoder makes of a true picture
-(weights.train.redraw), whose rims and uneven outlines no blur of true pictures has: this teaches it what solids look
-like, so that it draws straight edges where the small picture has bent ones.
+(networks.start_as_identity). With --redrawn-share the input of 256 is at times what the decoder drew, whose rims and
+uneven outlines no blur of true pictures has, and the aim is the true picture that is nearest to it
+(weights.train.redraw): this teaches it what solids look like, so that it draws straight edges where the small picture
+has bent ones.
 Crops are rendered on the first run and kept.
 """
 import math
@@ -87,7 +88,7 @@ def draw(crops, batch, size, numbers):
 
 
 class Redrawn:
-    """True pictures and what the decoder made of them, from weights.train.redraw."""
+    """What the decoder drew and the true pictures that are nearest to it, from weights.train.redraw."""
 
     def __init__(self, folder):
         self.low, self.high = (np.load(folder / f"redrawn.{name}.npy", mmap_mode="r") for name in ("low", "high"))
