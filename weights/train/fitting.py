@@ -14,7 +14,7 @@ from weights.train.scenes import DEGREE, FLOATS_PER_OBJECT, SCENE_FLOATS
 SIZES = (32, 64)
 ROUNDS = 3                 # at each size
 PROBE = 0.3                # units: how far a number moves to see what it changes
-HELD = 4.0                 # brightness levels (of 255, in every 100 weighted pixels) that moving by one unit costs
+HELD = 4.0                 # moving by a unit costs as much as a hundredth of all colours this many levels of 255 off
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1.0, 1e-2, 1e3
 CHESSBOARD = scenes.GROUNDS.index("chessboard")
 TURNED = [scenes.SHAPES.index(shape) for shape in ("cube", "pyramid", "ring")]
@@ -54,11 +54,12 @@ def _moves(flat):
 
 
 def _moved(flat, moves, units):
+    """The layout with every number moved; an object that stands on another keeps standing on it."""
     layout = flat.copy()
     for move, amount in zip(moves, units):
         move(layout, amount)
     upper, lower = SCENE_FLOATS, SCENE_FLOATS + FLOATS_PER_OBJECT
-    if layout[upper + 3] > 0:     # the lower one carries it
+    if layout[upper + 3] > 0:
         layout[upper + 3] *= layout[lower + 1] / flat[lower + 1]
     return layout
 
@@ -77,7 +78,7 @@ def fitted(flat, drawn, weights):
     for size in SIZES:
         aim = _smaller(drawn.astype(np.float64), size)
         weight = np.sqrt(_smaller(weights[..., None].astype(np.float64), size))
-        held = HELD * np.sqrt(weight.size / 100)
+        held = HELD * np.sqrt(3 * weight.size / 100)
 
         def misses(at):
             return ((render(_moved(flat, moves, at), size, 2) - aim) * weight).ravel()
