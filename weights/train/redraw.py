@@ -17,6 +17,7 @@ import argparse
 import multiprocessing
 import pathlib
 import random
+import sys
 
 import numpy as np
 import torch
@@ -139,6 +140,8 @@ def main():
         pairs = pool.starmap(pair, zip(layouts, drawn), chunksize=16)
     kept = [{"labels": np.array(words, np.int8), **arrays}
             for words, (miss, arrays) in zip(labels, pairs) if miss <= FURTHEST]
+    if not kept:
+        sys.exit(f"none of the {args.pairs} pictures that the decoder drew shows a scene: train it longer first")
     print(f"{len(kept)} of them show a scene", flush=True)
     for name in kept[0]:
         np.save(folder / f"redrawn.{name}.npy", np.stack([arrays[name] for arrays in kept]))
