@@ -38,6 +38,7 @@ from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProject
 from weights.train import channels_last, diffusion, networks, sampling, tokenizer, training
 from weights.train.dataset import Pictures, grown
 from weights.train.optimizer import MuonWithAdam
+from weights.train.score import to_planes
 
 LARGEST_WEIGHT = 5.0
 SMALLEST_WEIGHT = 0.3
@@ -165,7 +166,8 @@ class Redrawn:
     """Pictures that the decoder drew, noised in the place of the true ones that are nearest to them."""
 
     def __init__(self, out, pictures, device):
-        self.drawn = torch.from_numpy(np.load(out / "data" / "redrawn.low.npy")).to(device)
+        self.device = device
+        self.drawn = np.load(out / "data" / "redrawn.low.npy")
         self.first = len(pictures) - len(self.drawn)
 
     def put_in(self, chosen, index, t):
@@ -175,8 +177,7 @@ class Redrawn:
         t[chosen] = torch.randint(REDRAWN_FROM, REDRAWN_BELOW, (count,))
 
     def pixels(self, index):
-        chosen = self.drawn[torch.as_tensor(index - self.first, device=self.drawn.device)]
-        return chosen.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+        return to_planes(self.drawn[index - self.first]).to(self.device)
 
 
 class Likeness:

@@ -74,29 +74,28 @@ def fitted(flat, drawn, weights):
     mean square over pixels weighted by `weights` [64, 64], of 255."""
     moves = _moves(flat)
     units = np.zeros(len(moves))
-
     for size in SIZES:
         aim = _smaller(drawn.astype(np.float64), size)
         weight = np.sqrt(_smaller(weights[..., None].astype(np.float64), size))
         held = HELD * np.sqrt(3 * weight.size / 100)
 
         def misses(at):
-            return ((render(_moved(flat, moves, at), size, 2) - aim) * weight).ravel()
+            picture = (render(_moved(flat, moves, at), size, 2) - aim) * weight
+            return np.concatenate([picture.ravel(), held * at])
 
-        damping = FIRST_DAMPING
-        here = misses(units)
-        cost = here @ here + held ** 2 * (units @ units)
+        here, damping = misses(units), FIRST_DAMPING
         for _ in range(ROUNDS):
             slopes = np.stack([(misses(units + PROBE * row) - here) / PROBE for row in np.eye(len(moves))], 1)
-            normal = slopes.T @ slopes + held ** 2 * np.eye(len(moves))
-            downhill = slopes.T @ here + held ** 2 * units
+            normal, downhill = slopes.T @ slopes, slopes.T @ here
             while damping < MOST_DAMPING:
                 step = np.linalg.solve(normal + damping * np.diag(normal.diagonal()), downhill)
                 there = misses(units - step)
-                new_cost = there @ there + held ** 2 * ((units - step) @ (units - step))
-                if new_cost < cost:
-                    units, here, cost = units - step, there, new_cost
+                if there @ there < here @ here:
+                    units, here = units - step, there
                     damping = max(damping / 10, LEAST_DAMPING)
                     break
                 damping *= 10
-    return _moved(flat, moves, units), float(np.sqrt((here @ here) / (3 * (weight ** 2).sum())))
+            else:
+                break
+    picture = here[:-len(moves)]
+    return _moved(flat, moves, units), float(np.sqrt((picture @ picture) / (3 * (weight ** 2).sum())))
