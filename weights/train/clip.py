@@ -160,15 +160,20 @@ def main():
 
 
 @torch.no_grad()
+def image_embeddings(encoder, pictures, device, first=0):
+    """[count, EMBEDDING] of the pictures from number `first` on."""
+    parts = []
+    for start in range(first, len(pictures), 500):
+        pixels = pictures.pixels(range(start, min(start + 500, len(pictures)))).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            parts.append(encoder(pixels).image_embeds.float().cpu())
+    return torch.cat(parts)
+
+
 def save_embeddings(clip, pictures, out, device):
     """The image embedding of every training picture, which the prior and the decoder are trained on."""
     clip.eval()
-    parts = []
-    for start in range(0, len(pictures), 500):
-        pixels = pictures.pixels(range(start, min(start + 500, len(pictures)))).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
-            parts.append(clip.image(pixels).image_embeds.float().cpu())
-    torch.save(torch.cat(parts), out / "embeddings.pt")
+    torch.save(image_embeddings(clip.image, pictures, device), out / "embeddings.pt")
 
 
 if __name__ == "__main__":

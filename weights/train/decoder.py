@@ -36,6 +36,7 @@ from torch import nn
 from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
 from weights.train import channels_last, diffusion, networks, sampling, tokenizer, training
+from weights.train.clip import image_embeddings
 from weights.train.dataset import Pictures, grown
 from weights.train.optimizer import MuonWithAdam
 from weights.train.score import to_planes
@@ -91,9 +92,8 @@ class Conditions:
         self.embeddings = torch.load(out / "embeddings.pt")
         self.spread = self.embeddings.std(0)
         if len(pictures) > len(self.embeddings):
-            image_encoder = CLIPVisionModelWithProjection.from_pretrained(out / "image_encoder").eval()
-            with torch.no_grad():
-                added = image_encoder(pictures.pixels(range(len(self.embeddings), len(pictures))).cpu()).image_embeds
+            encoder = CLIPVisionModelWithProjection.from_pretrained(out / "image_encoder").eval().to(device)
+            added = image_embeddings(encoder, pictures, device, first=len(self.embeddings))
             self.embeddings = torch.cat([self.embeddings, added])
 
     def draw(self, index, learned_empty, pairs=0):
