@@ -22,11 +22,16 @@ With --redrawn-share some pictures that are noised to the middle timesteps are n
 itself drew (weights.train.redraw), and the true ones that are nearest to them are to be predicted. A sampler sees its
 own bent cubes there, and by training on true pictures alone a network learns to keep whatever it sees.
 
+Near objects and at little noise the length of a pixel's error counts, not its square: of an edge that may be here or
+there the square's best prediction is the mean, a blur, and the length's is the median, an edge.
+
 With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
 trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again. A network that
 is trained already is refined with --small-share 0 --outlines-from 0, which is the last part of the budget from the
 start.
 """
+import dataclasses
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -55,6 +60,8 @@ REDRAWN_FROM, REDRAWN_BELOW = 120, 550  # timesteps at which pictures that the d
                            # true ones; with less noise the doubt about where these are would end as a blur
 OBJECTS_BELOW = 600        # timesteps at which objects count as much as the ground: above, an outline may be further
 OBJECT_RIM = 3             # off than these pixels around it, and objects would be drawn too large
+LENGTH_BELOW = 450         # timesteps at which the length of the error counts near objects
+LENGTH_WEIGHT, SMALL_ERROR = 0.3, 0.1   # smaller errors count nearly by their square
 LEAST_OBJECT_SHARE = 0.05  # of the picture: smaller objects count no more
 DROP_BOTH, DROP_IMAGE, DROP_TEXT = 0.15, 0.05, 0.15
 EMBEDDING_NOISE = 0.15     # in standard deviations, on half of the embeddings: the prior's are not exact either
@@ -113,9 +120,24 @@ class Conditions:
         return embeddings, encoded.text_embeds, encoded.last_hidden_state, mask.to(self.device)
 
 
-def squared_error(output, aim, pixel_weights):
-    """[batch]: of each picture, its pixels weighted."""
-    return ((output - aim).square() * pixel_weights).mean((1, 2, 3))
+def error_of(output, aim, pixels):
+    """[batch]: of each picture, its pixels weighted; near objects the length of the error, elsewhere its square."""
+    squared = (output - aim).square().mean(1, keepdim=True)
+    if pixels is None:
+        return squared.mean((1, 2, 3))
+    length = LENGTH_WEIGHT * ((squared + SMALL_ERROR ** 2).sqrt() - SMALL_ERROR)
+    return (torch.where(pixels.outlines, length, squared) * pixels.weights).mean((1, 2, 3))
+
+
+@dataclasses.dataclass
+class Pixels:
+    """How the pixels of a batch count, both [batch, 1, height, width]."""
+
+    weights: torch.Tensor      # of mean 1
+    outlines: torch.Tensor     # bool: where the length of the error counts
+
+    def __getitem__(self, rows):
+        return Pixels(self.weights[rows], self.outlines[rows])
 
 
 class Target:
@@ -130,9 +152,9 @@ class Target:
         if self.kind == "epsilon":
             self.weight = (self.weight / ratio).clamp(max=args.largest_weight)
 
-    def picture_error(self, predicted, clean, t, pixel_weights):
-        """Mean weighted squared error of pictures, whatever the network predicts."""
-        error = squared_error(predicted, clean, pixel_weights)
+    def picture_error(self, predicted, clean, t, pixels):
+        """Mean weighted error of pictures, whatever the network predicts."""
+        error = error_of(predicted, clean, pixels)
         return (error * self.picture_weight[t].to(error.device)).mean()
 
     def timesteps(self, batch, share, small):
@@ -144,18 +166,19 @@ class Target:
                 u = torch.where(kept, u, torch.sigmoid(torch.randn(batch) + 0.2))
         return (u * diffusion.STEPS).long().clamp(max=diffusion.STEPS - 1)
 
-    def pixel_weights(self, objects, t):
-        """[batch, 1, height, width] of mean 1: half for the objects with their rim, half for the rest."""
+    def pixels(self, objects, t):
+        """At little noise half of the weight for the objects with their rim, half for the rest."""
         near = grown(objects, OBJECT_RIM)
         share = near.mean((1, 2, 3), keepdim=True).clamp(LEAST_OBJECT_SHARE, 0.5)
         weights = near / share + (1 - near) / (1 - share)
         weights = weights / weights.mean((1, 2, 3), keepdim=True)
-        return torch.where((t < OBJECTS_BELOW).to(weights.device).view(-1, 1, 1, 1), weights, 1.0)
+        t = t.to(weights.device).view(-1, 1, 1, 1)
+        return Pixels(torch.where(t < OBJECTS_BELOW, weights, 1.0), (t < LENGTH_BELOW) & near.bool())
 
-    def errors(self, output, clean, noise, noisy, t, pixel_weights):
-        """Weighted squared error of each picture, and the clean picture that the output means."""
+    def errors(self, output, clean, noise, noisy, t, pixels):
+        """Weighted error of each picture, and the clean picture that the output means."""
         aim = noise if self.kind == "epsilon" else clean
-        error = squared_error(output, aim, pixel_weights)
+        error = error_of(output, aim, pixels)
         predicted = output
         if self.kind == "epsilon":
             predicted = diffusion.clean_from_noise(noisy, output, self.abar[t]).clamp(-1, 1)
@@ -257,9 +280,9 @@ def main():
             empty = model.text_proj.learned_classifier_free_guidance_embeddings
             output = model(noisy, t.to(device), *conditions.draw(index, empty, pairs)).float()
         output, v = output.chunk(2, dim=1)
-        weights = target.pixel_weights(pictures.objects(index), t) if outlines else 1.0
+        pixels = target.pixels(pictures.objects(index), t) if outlines else None
         noise = diffusion.noise_between(clean, noisy, abar[t])      # another one where a redrawn picture was noised
-        weighted, predicted = target.errors(output, clean, noise, noisy, t, weights)
+        weighted, predicted = target.errors(output, clean, noise, noisy, t, pixels)
         bound = variance.bound(clean, predicted, v.clamp(-1, 1), t).mean()
         outside = F.relu(v.abs() - 1).square().mean()
         distance = (predicted.detach() - clean).square().mean((1, 2, 3))
@@ -274,7 +297,7 @@ def main():
         if pairs:
             first, second = slice(pairs), slice(pairs, 2 * pairs)
             guided = predicted[second].lerp(predicted[first], sampling.DEFAULTS["cfg_scale"])
-            numbers["guided"] = target.picture_error(guided, clean[first], t[first], weights[first])
+            numbers["guided"] = target.picture_error(guided, clean[first], t[first], pixels[first])
             total = total + pairs / len(index) * numbers["guided"]
         compared = t < LIKENESS_BELOW
         if outlines and compared.any():
