@@ -10,7 +10,8 @@ round corners, faces without shading, and it is no longer quite the same scene. 
 it. The grain of wood and grass cannot be fitted and stays the true one wherever no object is near.
 
 Writes DIR/data/redrawn.low.npy, what the decoder drew, uint8 [pairs, 64, 64, 3]; redrawn.high.npy, the true pictures,
-uint8 [pairs, 256, 256, 3]; the same at 64 pixels as a part of the dataset, redrawn.{images,labels,coverage}.npy.
+uint8 [pairs, 256, 256, 3]; the same at 64 pixels as a part of the dataset, redrawn.{images,labels,coverage}.npy; and
+redrawn.layouts.npy, their layouts.
 Pictures of which no layout is near are left out. Half of the scenes are in daylight. Pairs that exist are left alone.
 """
 import argparse
@@ -32,11 +33,11 @@ from weights.train.score_upsamplers import to_bytes
 from weights.train.tokenizer import WordTokenizer
 
 LARGE = 256
-LEAST_NOISE, MOST_NOISE = 450, 820   # below, cubes keep corners that those drawn from noise do not have
+LEAST_NOISE, MOST_NOISE = 450, 920   # below, cubes keep corners that those drawn from noise do not have
 DAYLIGHT_SHARE = 0.5
 GRAINED = [scenes.GROUNDS.index(ground) for ground in ("wooden table", "grass")]
 NEAR_OBJECT = 4            # pixels around an object that are the decoder's on these grounds
-FURTHEST = 30.0            # of 255: a drawn picture that is further from every layout shows no scene
+FURTHEST = 22.0            # of 255: a drawn picture that is further from every layout shows no scene, or another one
 BATCH = 32
 SEED = 400
 
@@ -68,7 +69,7 @@ def pair(layout, drawn):
     if grained:
         drawn = np.where(near_objects(layout), drawn, small)
     return miss, {"high": render(layout, LARGE, samples=2), "images": small, "coverage": coverage(layout, PICTURE),
-                  "low": drawn}
+                  "low": drawn, "layouts": layout}
 
 
 class Redrawer:
