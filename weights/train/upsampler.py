@@ -6,13 +6,14 @@
 Follows the paper: ADM's UNet without attention, text or guidance; the low-resolution picture, resized, as three more
 input channels; trained on random crops and applied to whole pictures; cosine schedule for 256, linear for 1024; the
 input blurred for 256, degraded after BSR for 1024.
-Leaves: the size. Differs: predicts the clean picture, so that two to seven steps suffice; loss is squared plus a
-little absolute error plus the error in how strong edges are around each low-resolution pixel, without which whatever
-cannot be known exactly (grain, grass) comes out smooth; the network starts as the identity on the resized picture
-(networks.start_as_identity). With --redrawn-share the input of 256 is at times what the decoder drew, whose rims and
-uneven outlines no blur of true pictures has, and the aim is the true picture that is nearest to it
-(weights.train.redraw): this teaches it what solids look like, so that it draws straight edges where the small picture
-has bent ones.
+Leaves: the size. Differs: predicts the clean picture, so that two to seven steps suffice; loss is the length of each
+pixel's error, not its square, for which the best answer to an outline that may be here or there is a blur, plus the
+error in how strong edges are around each low-resolution pixel, without which whatever cannot be known exactly (grain,
+grass) comes out smooth; the network starts as the identity on the resized picture (networks.start_as_identity).
+
+With --redrawn-share the input is at times what the stage before drew, whose rims and uneven outlines no blur of true
+pictures has, and the aim is the true picture that is nearest to it (weights.train.redraw, weights.train.enlarge): this
+teaches it what solids look like, so that it draws straight edges where the smaller picture has bent ones.
 Crops are rendered on the first run and kept.
 """
 import math
@@ -34,11 +35,13 @@ STORED_CROP = 192
 REDRAWN_CROP, REDRAWN_BATCH = 128, 4    # larger than the others: an edge is judged by the object that it belongs to
 PURE_NOISE_SHARE = 0.6  # of 256's examples: the first of two steps draws nearly everything, and what is seen through
                         # less noise says where an edge is, so that a bent one would never have to be straightened
-ABSOLUTE_WEIGHT, EDGE_WEIGHT = 0.1, 1.0
+LENGTH_WEIGHT, SMALL_ERROR, EDGE_WEIGHT = 0.5, 0.03, 1.5
 SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_res_first", "crop": 96, "batch": 6,
-                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "pure_noise_share": PURE_NOISE_SHARE},
+                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "pure_noise_share": PURE_NOISE_SHARE,
+                  "redrawn": "redrawn"},
             1024: {"channels": networks.UPSAMPLER_1024_CHANNELS, "folder": "super_res_1024", "crop": 96, "batch": 6,
-                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "pure_noise_share": 0.0}}
+                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "pure_noise_share": 0.0,
+                   "redrawn": "enlarged"}}
 
 
 def write_crops(path, full, count, seed):
@@ -88,10 +91,10 @@ def draw(crops, batch, size, numbers):
 
 
 class Redrawn:
-    """What the decoder drew and the true pictures that are nearest to it, from weights.train.redraw."""
+    """What the stage before drew and the true pictures that are nearest to it, from weights.train.redraw or enlarge."""
 
-    def __init__(self, folder):
-        self.low, self.high = (np.load(folder / f"redrawn.{name}.npy", mmap_mode="r") for name in ("low", "high"))
+    def __init__(self, folder, name):
+        self.low, self.high = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("low", "high"))
 
     def draw(self, batch, size, numbers):
         """Crops [batch, 3, size, size] of true pictures, most of them near the middle, and the decoder's of them."""
@@ -130,7 +133,7 @@ def main():
     crops = load_crops(args.out / "data", args.size, args.crops, args.threads)
     if args.render_only:
         return
-    redrawn = Redrawn(args.out / "data") if args.redrawn_share else None
+    redrawn = Redrawn(args.out / "data", chosen["redrawn"]) if args.redrawn_share else None
     if args.start_from:
         model = UNet2DModel.from_pretrained(args.start_from / chosen["folder"], torch_dtype=torch.float32)
         if tuple(model.config.block_out_channels) != chosen["channels"]:
@@ -165,11 +168,12 @@ def main():
         with torch.autocast(args.device, torch.bfloat16):
             pair = torch.cat([noisy, given], 1).contiguous(memory_format=torch.channels_last)
             predicted = model(pair, t.to(device)).sample.float()
-        squared = F.mse_loss(predicted, clean)
+        squared = (predicted - clean).square().mean(1)
+        length = (squared + SMALL_ERROR ** 2).sqrt().mean() - SMALL_ERROR
         edges = F.l1_loss(edge_strength(predicted), edge_strength(clean))
-        total = squared + ABSOLUTE_WEIGHT * F.l1_loss(predicted, clean) + EDGE_WEIGHT * edges
+        total = LENGTH_WEIGHT * length + EDGE_WEIGHT * edges
         kind = "redrawn_" if clean.shape[-1] == REDRAWN_CROP else ""
-        return total, {f"{kind}squared": squared, f"{kind}edges": edges,
+        return total, {f"{kind}squared": squared.mean(), f"{kind}length": length, f"{kind}edges": edges,
                        f"{kind}squared_given": F.mse_loss(given, clean)}
 
     run.train(loss)
