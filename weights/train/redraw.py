@@ -10,8 +10,7 @@ round corners, faces without shading, and it is no longer quite the same scene. 
 it. The grain of wood and grass cannot be fitted and stays the true one wherever no object is near.
 
 Writes DIR/data/redrawn.low.npy, what the decoder drew, uint8 [pairs, 64, 64, 3]; redrawn.high.npy, the true pictures,
-uint8 [pairs, 256, 256, 3]; the same at 64 pixels as a part of the dataset, redrawn.{images,labels,coverage}.npy; and
-redrawn.layouts.npy, their layouts.
+uint8 [pairs, 256, 256, 3]; the same at 64 pixels as a part of the dataset, redrawn.{images,labels,coverage}.npy.
 Pictures of which no layout is near are left out. Half of the scenes are in daylight. Pairs that exist are left alone.
 """
 import argparse
@@ -69,7 +68,7 @@ def pair(layout, drawn):
     if grained:
         drawn = np.where(near_objects(layout), drawn, small)
     return miss, {"high": render(layout, LARGE, samples=2), "images": small, "coverage": coverage(layout, PICTURE),
-                  "low": drawn, "layouts": layout}
+                  "low": drawn}
 
 
 class Redrawer:

@@ -18,8 +18,7 @@ import sys
 SHARES = [("weights.train.clip", 0.12), ("weights.judge.train", 0.05), ("weights.train.decoder", 0.37),
           ("weights.train.decoder --redrawn-share 0.45 --small-share 0 --outlines-from 0", 0.47),
           ("weights.train.prior", 0.06), ("weights.train.prior_ar", 0.05),
-          ("weights.train.upsampler 256 --redrawn-share 0.6", 0.13),
-          ("weights.train.upsampler 1024 --redrawn-share 0.5", 0.12)]
+          ("weights.train.upsampler 256 --redrawn-share 0.6", 0.13), ("weights.train.upsampler 1024", 0.12)]
 PARTS = 2
 
 
@@ -83,11 +82,9 @@ def main():
         if done.has(command, minutes):
             continue
         more = ["--crops", args.crops] if "upsampler" in command else []
-        drawing = ["--out", args.out, "--model", args.out, "--device", args.device, "--threads", args.threads]
         if "redrawn" in command:
-            run("weights.train.redraw", *drawing, "--pairs", args.pairs)
-        if command.startswith("weights.train.upsampler 1024"):
-            run("weights.train.enlarge", *drawing, "--crops", args.pairs)
+            run("weights.train.redraw", "--out", args.out, "--model", args.out, "--pairs", args.pairs, "--device",
+                args.device, "--threads", args.threads)
         run(command, "--out", args.out, "--budget", minutes, "--device", args.device,
             "--threads", args.threads, "--seed", args.seed, *start, *more)
         done.add(command, minutes)

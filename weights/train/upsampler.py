@@ -11,9 +11,9 @@ pixel's error, not its square, for which the best answer to an outline that may 
 error in how strong edges are around each low-resolution pixel, without which whatever cannot be known exactly (grain,
 grass) comes out smooth; the network starts as the identity on the resized picture (networks.start_as_identity).
 
-With --redrawn-share the input is at times what the stage before drew, whose rims and uneven outlines no blur of true
-pictures has, and the aim is the true picture that is nearest to it (weights.train.redraw, weights.train.enlarge): this
-teaches it what solids look like, so that it draws straight edges where the smaller picture has bent ones.
+With --redrawn-share the input of 256 is at times what the decoder drew, whose rims and uneven outlines no blur of true
+pictures has, and the aim is the true picture that is nearest to it (weights.train.redraw): this teaches it what solids
+look like, so that it draws straight edges where the small picture has bent ones.
 Crops are rendered on the first run and kept.
 """
 import math
@@ -37,11 +37,9 @@ PURE_NOISE_SHARE = 0.6  # of 256's examples: the first of two steps draws nearly
                         # less noise says where an edge is, so that a bent one would never have to be straightened
 LENGTH_WEIGHT, SMALL_ERROR, EDGE_WEIGHT = 0.5, 0.03, 1.5
 SETTINGS = {256: {"channels": networks.UPSAMPLER_256_CHANNELS, "folder": "super_res_first", "crop": 96, "batch": 6,
-                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "pure_noise_share": PURE_NOISE_SHARE,
-                  "redrawn": "redrawn"},
+                  "abar": diffusion.cosine_abar, "degrade": degrade.for_256, "pure_noise_share": PURE_NOISE_SHARE},
             1024: {"channels": networks.UPSAMPLER_1024_CHANNELS, "folder": "super_res_1024", "crop": 96, "batch": 6,
-                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "pure_noise_share": 0.0,
-                   "redrawn": "enlarged"}}
+                   "abar": diffusion.linear_abar, "degrade": degrade.for_1024, "pure_noise_share": 0.0}}
 
 
 def write_crops(path, full, count, seed):
@@ -91,10 +89,10 @@ def draw(crops, batch, size, numbers):
 
 
 class Redrawn:
-    """What the stage before drew and the true pictures that are nearest to it, from weights.train.redraw or enlarge."""
+    """What the decoder drew and the true pictures that are nearest to it, from weights.train.redraw."""
 
-    def __init__(self, folder, name):
-        self.low, self.high = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("low", "high"))
+    def __init__(self, folder):
+        self.low, self.high = (np.load(folder / f"redrawn.{name}.npy", mmap_mode="r") for name in ("low", "high"))
 
     def draw(self, batch, size, numbers):
         """Crops [batch, 3, size, size] of true pictures, most of them near the middle, and the decoder's of them."""
@@ -133,7 +131,7 @@ def main():
     crops = load_crops(args.out / "data", args.size, args.crops, args.threads)
     if args.render_only:
         return
-    redrawn = Redrawn(args.out / "data", chosen["redrawn"]) if args.redrawn_share else None
+    redrawn = Redrawn(args.out / "data") if args.redrawn_share else None
     if args.start_from:
         model = UNet2DModel.from_pretrained(args.start_from / chosen["folder"], torch_dtype=torch.float32)
         if tuple(model.config.block_out_channels) != chosen["channels"]:
