@@ -1,0 +1,97 @@
+"""How straight and how crisp the model's own pictures are, against the true pictures that are nearest to them.
+
+    python -m weights.train.score_outlines --engine unclip-cuda --model MODEL [--count 24] [-- ENGINE OPTIONS]
+
+Held-out captions that say everything (sizes, materials, ground) are drawn at 64, 256 and 1024 pixels. The nearest
+layout is found by weights.train.fitting, from the most similar ones of many that the caption allows, and rendered at
+each size. For each size, on and around objects:
+
+`miss`: root mean square difference of the picture and the render, of 255: what is bent, round or of another brightness.
+`sharpness`: mean brightness gradient of the steepest pixels as a share of the render's, each taken where its own are,
+so that an edge that is elsewhere but crisp counts as crisp.
+
+Pictures that are further than redraw.FURTHEST from every layout, which show another scene, are counted and left out.
+"""
+import argparse
+import json
+import multiprocessing
+import pathlib
+import random
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from weights.train import captions, fitting, score
+from weights.train.dataset import grown
+from weights.train.networks import PICTURE
+from weights.train.redraw import FURTHEST
+from weights.train.score_upsamplers import EDGE_SHARE, gradient
+
+SIZES = (64, 256, 1024)
+TRIED, FITTED = 400, 3     # layouts of the caption that are rendered, small, and those of them that are fitted
+SMALL = 16
+RIM = 4                    # pixels of 64 around an object
+
+
+def nearest(scene, drawn, seed):
+    """The layout that is nearest to a picture, uint8 [64, 64, 3], of a known scene, and how far it is off."""
+    from weights.train.renderer import coverage, render
+    from weights.train.scenes import layout
+    rng = random.Random(seed)
+    small = drawn.reshape(SMALL, PICTURE // SMALL, SMALL, PICTURE // SMALL, 3).mean((1, 3))
+    tried = [layout(rng, scene) for _ in range(TRIED)]
+    tried.sort(key=lambda flat: np.square(render(flat, SMALL, 2) - small).sum())
+    fits = []
+    for flat in tried[:FITTED]:
+        covered = torch.from_numpy(coverage(flat, PICTURE)).gt(0).float()[None]
+        fits.append(fitting.fitted(flat, drawn, np.where(grown(covered, RIM)[0].numpy() > 0, 1.0, 0.5)))
+    return min(fits, key=lambda fit: fit[1])
+
+
+def renders(scene, drawn, seed):
+    """How far the nearest layout is off, its picture at each size, and where its objects are, uint8 [64, 64]."""
+    from weights.train.renderer import coverage, render
+    flat, miss = nearest(scene, drawn, seed)
+    return miss, [render(flat, size, 2) for size in SIZES], coverage(flat, PICTURE)
+
+
+def steepest(picture, near):
+    """Mean of the steepest EDGE_SHARE of the gradients near objects."""
+    values = gradient(score.to_planes(picture[None]))[0][near[:-1, :-1]]
+    return float(values.topk(max(1, int(len(values) * EDGE_SHARE))).values.mean())
+
+
+def numbers(picture, truth, covered):
+    """Of one picture, at any size."""
+    objects = torch.from_numpy(covered).gt(0).float()[None, None]
+    near = F.interpolate(grown(objects, RIM), size=picture.shape[:2])[0, 0].bool()
+    difference = picture.astype(np.float64) - truth
+    return {"miss": float(np.sqrt(np.square(difference)[near.numpy()].mean())),
+            "sharpness": steepest(picture, near) / steepest(truth, near)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", type=pathlib.Path, required=True)
+    parser.add_argument("--model", type=pathlib.Path, required=True)
+    parser.add_argument("--count", type=int, default=24)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("options", nargs="*", help="options of the engine, after --")
+    args = parser.parse_args()
+    chosen = score.test_scenes(args.count, score.TEST_SEED)
+    texts = [captions.detailed_caption(scene) for scene in chosen]
+    pictures = {size: score.draw(args.engine, args.model, texts, size, args.options) for size in SIZES}
+    jobs = [(scene, drawn, f"outlines {k}") for k, (scene, drawn) in enumerate(zip(chosen, pictures[PICTURE]))]
+    with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
+        found = pool.starmap(renders, jobs, chunksize=1)
+    kept = [k for k, (miss, _, _) in enumerate(found) if miss <= FURTHEST]
+    for which, size in enumerate(SIZES):
+        rows = [numbers(pictures[size][k], found[k][1][which], found[k][2]) for k in kept]
+        print(json.dumps({"size": size, "count": len(kept), "left_out": args.count - len(kept),
+                          **{name: round(sum(row[name] for row in rows) / max(1, len(rows)), 3)
+                             for name in ("miss", "sharpness")}}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
