@@ -125,7 +125,7 @@ def error_of(output, aim, pixels):
     squared = (output - aim).square().mean(1, keepdim=True)
     if pixels is None:
         return squared.mean((1, 2, 3))
-    length = LENGTH_WEIGHT * ((squared + SMALL_ERROR ** 2).sqrt() - SMALL_ERROR)
+    length = LENGTH_WEIGHT * diffusion.error_length(squared, SMALL_ERROR)
     return (torch.where(pixels.outlines, length, squared) * pixels.weights).mean((1, 2, 3))
 
 

@@ -44,6 +44,11 @@ def noise_between(clean, noisy, abar):
     return (noisy - abar.sqrt() * clean) / (1 - abar).sqrt()
 
 
+def error_length(squared, small):
+    """Lengths of errors from their squares; below `small` they grow as the square does, without a kink at 0."""
+    return (squared + small ** 2).sqrt() - small
+
+
 class LearnedRange:
     """Improved DDPM's learned variance: log var = f log beta_t + (1 - f) log posterior_t, f = (v + 1) / 2."""
 

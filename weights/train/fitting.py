@@ -64,7 +64,8 @@ def _moved(flat, moves, units):
     return layout
 
 
-def _smaller(picture, size):
+def smaller(picture, size):
+    """[size, size, channels]: the means of square blocks."""
     factor = len(picture) // size
     return picture.reshape(size, factor, size, factor, -1).mean((1, 3))
 
@@ -75,8 +76,8 @@ def fitted(flat, drawn, weights):
     moves = _moves(flat)
     units = np.zeros(len(moves))
     for size in SIZES:
-        aim = _smaller(drawn.astype(np.float64), size)
-        weight = np.sqrt(_smaller(weights[..., None].astype(np.float64), size))
+        aim = smaller(drawn.astype(np.float64), size)
+        weight = np.sqrt(smaller(weights[..., None].astype(np.float64), size))
         held = HELD * np.sqrt(3 * weight.size / 100)
 
         def misses(at):

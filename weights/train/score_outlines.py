@@ -19,41 +19,35 @@ import pathlib
 import random
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from weights.train import captions, fitting, score
-from weights.train.dataset import grown
+from weights.train import captions, fitting, scenes, score
 from weights.train.networks import PICTURE
-from weights.train.redraw import FURTHEST
+from weights.train.redraw import FURTHEST, near_objects
 from weights.train.score_upsamplers import EDGE_SHARE, gradient
 
 SIZES = (64, 256, 1024)
 TRIED, FITTED = 400, 3     # layouts of the caption that are rendered, small, and those of them that are fitted
 SMALL = 16
-RIM = 4                    # pixels of 64 around an object
 
 
 def nearest(scene, drawn, seed):
     """The layout that is nearest to a picture, uint8 [64, 64, 3], of a known scene, and how far it is off."""
-    from weights.train.renderer import coverage, render
-    from weights.train.scenes import layout
+    from weights.train.renderer import render
     rng = random.Random(seed)
-    small = drawn.reshape(SMALL, PICTURE // SMALL, SMALL, PICTURE // SMALL, 3).mean((1, 3))
-    tried = [layout(rng, scene) for _ in range(TRIED)]
+    small = fitting.smaller(drawn, SMALL)
+    tried = [scenes.layout(rng, scene) for _ in range(TRIED)]
     tried.sort(key=lambda flat: np.square(render(flat, SMALL, 2) - small).sum())
-    fits = []
-    for flat in tried[:FITTED]:
-        covered = torch.from_numpy(coverage(flat, PICTURE)).gt(0).float()[None]
-        fits.append(fitting.fitted(flat, drawn, np.where(grown(covered, RIM)[0].numpy() > 0, 1.0, 0.5)))
+    fits = [fitting.fitted(flat, drawn, np.where(near_objects(flat)[..., 0], 1.0, 0.5)) for flat in tried[:FITTED]]
     return min(fits, key=lambda fit: fit[1])
 
 
 def renders(scene, drawn, seed):
-    """How far the nearest layout is off, its picture at each size, and where its objects are, uint8 [64, 64]."""
-    from weights.train.renderer import coverage, render
+    """The nearest layout's picture at each size and where it is near objects, bool [64, 64]; None if it is too far."""
+    from weights.train.renderer import render
     flat, miss = nearest(scene, drawn, seed)
-    return miss, [render(flat, size, 2) for size in SIZES], coverage(flat, PICTURE)
+    if miss > FURTHEST:
+        return None
+    return [render(flat, size, 2) for size in SIZES], near_objects(flat)[..., 0]
 
 
 def steepest(picture, near):
@@ -62,12 +56,11 @@ def steepest(picture, near):
     return float(values.topk(max(1, int(len(values) * EDGE_SHARE))).values.mean())
 
 
-def numbers(picture, truth, covered):
+def numbers(picture, truth, near):
     """Of one picture, at any size."""
-    objects = torch.from_numpy(covered).gt(0).float()[None, None]
-    near = F.interpolate(grown(objects, RIM), size=picture.shape[:2])[0, 0].bool()
+    near = near.repeat(len(picture) // PICTURE, 0).repeat(len(picture) // PICTURE, 1)
     difference = picture.astype(np.float64) - truth
-    return {"miss": float(np.sqrt(np.square(difference)[near.numpy()].mean())),
+    return {"miss": float(np.sqrt(np.square(difference)[near].mean())),
             "sharpness": steepest(picture, near) / steepest(truth, near)}
 
 
@@ -85,9 +78,9 @@ def main():
     jobs = [(scene, drawn, f"outlines {k}") for k, (scene, drawn) in enumerate(zip(chosen, pictures[PICTURE]))]
     with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
         found = pool.starmap(renders, jobs, chunksize=1)
-    kept = [k for k, (miss, _, _) in enumerate(found) if miss <= FURTHEST]
+    kept = [k for k, truth in enumerate(found) if truth]
     for which, size in enumerate(SIZES):
-        rows = [numbers(pictures[size][k], found[k][1][which], found[k][2]) for k in kept]
+        rows = [numbers(pictures[size][k], found[k][0][which], found[k][1]) for k in kept]
         print(json.dumps({"size": size, "count": len(kept), "left_out": args.count - len(kept),
                           **{name: round(sum(row[name] for row in rows) / max(1, len(rows)), 3)
                              for name in ("miss", "sharpness")}}), flush=True)

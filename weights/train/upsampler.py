@@ -167,7 +167,7 @@ def main():
             pair = torch.cat([noisy, given], 1).contiguous(memory_format=torch.channels_last)
             predicted = model(pair, t.to(device)).sample.float()
         squared = (predicted - clean).square().mean(1)
-        length = (squared + SMALL_ERROR ** 2).sqrt().mean() - SMALL_ERROR
+        length = diffusion.error_length(squared, SMALL_ERROR).mean()
         edges = F.l1_loss(edge_strength(predicted), edge_strength(clean))
         total = LENGTH_WEIGHT * length + EDGE_WEIGHT * edges
         kind = "redrawn_" if clean.shape[-1] == REDRAWN_CROP else ""
