@@ -18,12 +18,13 @@ image tell hardly anything that the noisy picture does not, so what is predicted
 same; guidance triples the difference, which is error, and so bends edges and draws rims. Half of the batch is therefore
 pairs of the two, whose guided picture should be the true one. Guidance is left to do its work at high noise.
 
-With --redrawn-share some pictures that are noised to the middle timesteps are not true ones but such as the decoder
+With --redrawn-share some pictures that are noised to the lower timesteps are not true ones but such as the decoder
 itself drew (weights.train.redraw), and the true ones that are nearest to them are to be predicted. A sampler sees its
 own bent cubes there, and by training on true pictures alone a network learns to keep whatever it sees.
 
-Near objects and at little noise the length of a pixel's error counts, not its square: of an edge that may be here or
-there the square's best prediction is the mean, a blur, and the length's is the median, an edge.
+At little noise, near objects and everywhere in pictures that it drew, the length of a pixel's error counts, not its
+square: of an edge that may be here or there the square's best prediction is the mean, a blur, and the length's is the
+median, an edge.
 
 With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
 trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again. A network that
@@ -56,11 +57,10 @@ OUTSIDE_WEIGHT = 0.02      # keeps v in -1..1: of the thousand steps only the la
 LIKENESS_BELOW = 700       # timesteps at which the image encoder compares, in the same last part
 LIKENESS_WEIGHT = 0.8
 GUIDED_BELOW = 600         # timesteps at which --guided-pairs ask the guided picture to be right
-REDRAWN_FROM, REDRAWN_BELOW = 120, 550  # timesteps at which pictures that the decoder drew are to become the nearest
-                           # true ones; with less noise the doubt about where these are would end as a blur
+REDRAWN_BELOW = 550        # timesteps at which pictures that the decoder drew are to become the nearest true ones
 OBJECTS_BELOW = 600        # timesteps at which objects count as much as the ground: above, an outline may be further
 OBJECT_RIM = 3             # off than these pixels around it, and objects would be drawn too large
-LENGTH_BELOW = 450         # timesteps at which the length of the error counts near objects
+LENGTH_BELOW = 450         # timesteps at which the length of the error counts near objects, and in all that was drawn
 LENGTH_WEIGHT, SMALL_ERROR = 0.3, 0.1   # smaller errors count nearly by their square
 LEAST_OBJECT_SHARE = 0.05  # of the picture: smaller objects count no more
 DROP_BOTH, DROP_IMAGE, DROP_TEXT = 0.15, 0.05, 0.15
@@ -166,14 +166,16 @@ class Target:
                 u = torch.where(kept, u, torch.sigmoid(torch.randn(batch) + 0.2))
         return (u * diffusion.STEPS).long().clamp(max=diffusion.STEPS - 1)
 
-    def pixels(self, objects, t):
-        """At little noise half of the weight for the objects with their rim, half for the rest."""
+    def pixels(self, objects, t, again):
+        """At little noise half of the weight for the objects with their rim, half for the rest. `again`: the decoder's
+        own pictures, whose ground may be bent as well; that of true ones is grain, of which a median keeps nothing."""
         near = grown(objects, OBJECT_RIM)
         share = near.mean((1, 2, 3), keepdim=True).clamp(LEAST_OBJECT_SHARE, 0.5)
         weights = near / share + (1 - near) / (1 - share)
         weights = weights / weights.mean((1, 2, 3), keepdim=True)
         t = t.to(weights.device).view(-1, 1, 1, 1)
-        return Pixels(torch.where(t < OBJECTS_BELOW, weights, 1.0), (t < LENGTH_BELOW) & near.bool())
+        anywhere = again.to(weights.device).view(-1, 1, 1, 1)
+        return Pixels(torch.where(t < OBJECTS_BELOW, weights, 1.0), (t < LENGTH_BELOW) & (near.bool() | anywhere))
 
     def errors(self, output, clean, noise, noisy, t, pixels):
         """Weighted error of each picture, and the clean picture that the output means."""
@@ -197,7 +199,7 @@ class Redrawn:
         """The rows that are `chosen` become redrawn pictures at timesteps where they are straightened."""
         count = int(chosen.sum())
         index[chosen.numpy()] = self.first + torch.randint(len(self.drawn), (count,)).numpy()
-        t[chosen] = torch.randint(REDRAWN_FROM, REDRAWN_BELOW, (count,))
+        t[chosen] = torch.randint(0, REDRAWN_BELOW, (count,))
 
     def pixels(self, index):
         return to_planes(self.drawn[index - self.first]).to(self.device)
@@ -280,7 +282,7 @@ def main():
             empty = model.text_proj.learned_classifier_free_guidance_embeddings
             output = model(noisy, t.to(device), *conditions.draw(index, empty, pairs)).float()
         output, v = output.chunk(2, dim=1)
-        pixels = target.pixels(pictures.objects(index), t) if outlines else None
+        pixels = target.pixels(pictures.objects(index), t, again) if outlines else None
         noise = diffusion.noise_between(clean, noisy, abar[t])      # another one where a redrawn picture was noised
         weighted, predicted = target.errors(output, clean, noise, noisy, t, pixels)
         bound = variance.bound(clean, predicted, v.clamp(-1, 1), t).mean()
@@ -288,7 +290,10 @@ def main():
         distance = (predicted.detach() - clean).square().mean((1, 2, 3))
         numbers = {"loss": weighted.mean(), "bound": bound, "outside": outside}
         if redrawn:
-            numbers["redrawn"] = distance[again].mean() / (seen - clean).square().mean((1, 2, 3))[again].mean()
+            given = (seen - clean).square().mean((1, 2, 3))
+            for low in range(0, REDRAWN_BELOW, 150):
+                band = (t >= low) & (t < low + 150) & again
+                numbers[f"redrawn_{low}"] = distance[band].sum() / given[band].sum()
         for low in range(0, diffusion.STEPS, 200):
             band = (t >= low) & (t < low + 200) & ~again
             numbers[f"error_{low}"] = distance[band].mean() if band.any() else float("nan")

@@ -90,7 +90,7 @@ def for_1024(pictures):
     """
     batch, device = len(pictures), pictures.device
     pictures = wobble(pictures, sometimes(batch, 0.25, 0.25, device))
-    pictures = blur(pictures, sometimes(batch, 0.4, 0.9, device))
+    pictures = blur(pictures, sometimes(batch, 0.5, 1.3, device))
     if torch.rand(()) < 0.2:
         size = pictures.shape[-2:]
         factor = float(0.6 + 0.4 * torch.rand(()))

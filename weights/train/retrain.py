@@ -16,7 +16,7 @@ import sys
 
 # A network that is trained twice goes on where it was: its second share includes the first.
 SHARES = [("weights.train.clip", 0.12), ("weights.judge.train", 0.05), ("weights.train.decoder", 0.37),
-          ("weights.train.decoder --redrawn-share 0.45 --small-share 0 --outlines-from 0", 0.47),
+          ("weights.train.decoder --redrawn-share 0.5 --small-share 0 --outlines-from 0", 0.47),
           ("weights.train.prior", 0.06), ("weights.train.prior_ar", 0.05),
           ("weights.train.upsampler 256 --redrawn-share 0.6", 0.13), ("weights.train.upsampler 1024", 0.12)]
 PARTS = 2

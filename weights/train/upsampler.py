@@ -111,10 +111,15 @@ def resized(low):
 
 
 def edge_strength(pictures):
-    """Mean length of the brightness gradient over each low-resolution pixel."""
-    grey = pictures.mean(1, keepdim=True)
-    down, right = grey[:, :, 1:, :-1] - grey[:, :, :-1, :-1], grey[:, :, :-1, 1:] - grey[:, :, :-1, :-1]
-    return F.avg_pool2d((down.square() + right.square() + 1e-5).sqrt(), FACTOR)
+    """Mean length of the colours' gradients over each low-resolution pixel, between pixels and between pairs of pixels:
+    a pattern that changes with every pixel has the first as cheaply as grain has, but not the second."""
+    strengths = []
+    for part in (1, 2):
+        pixels = F.avg_pool2d(pictures, part)
+        down, right = pixels[:, :, 1:, :-1] - pixels[:, :, :-1, :-1], pixels[:, :, :-1, 1:] - pixels[:, :, :-1, :-1]
+        length = ((down.square() + right.square()).mean(1, keepdim=True) + 1e-5).sqrt()
+        strengths.append(F.avg_pool2d(length, FACTOR // part))
+    return torch.stack(strengths)
 
 
 def main():
