@@ -24,7 +24,8 @@ own bent cubes there, and by training on true pictures alone a network learns to
 
 At little noise, near objects and everywhere in pictures that it drew, the length of a pixel's error counts, not its
 square: of an edge that may be here or there the square's best prediction is the mean, a blur, and the length's is the
-median, an edge.
+median, an edge. Where the decoder's own pictures are straightened with hardly any noise left the strength of edges
+counts too, as in the upsamplers.
 
 With --start-from the network has that model's size, weights and kind of prediction; a noise prediction (the paper's) is
 trained with the same weights, which count (1 - abar) / abar times as much there and are clipped again. A network that
@@ -61,7 +62,9 @@ REDRAWN_BELOW = 550        # timesteps at which pictures that the decoder drew a
 OBJECTS_BELOW = 600        # timesteps at which objects count as much as the ground: above, an outline may be further
 OBJECT_RIM = 3             # off than these pixels around it, and objects would be drawn too large
 LENGTH_BELOW = 450         # timesteps at which the length of the error counts near objects, and in all that was drawn
-LENGTH_WEIGHT, SMALL_ERROR = 0.3, 0.1   # smaller errors count nearly by their square
+LENGTH_WEIGHT, SMALL_ERROR = 0.3, 0.05  # smaller errors count nearly by their square
+EDGES_BELOW = 300          # timesteps at which pictures that the decoder drew should also get edges of the right strength
+EDGE_WEIGHT, EDGE_CELL = 2.0, 4
 LEAST_OBJECT_SHARE = 0.05  # of the picture: smaller objects count no more
 DROP_BOTH, DROP_IMAGE, DROP_TEXT = 0.15, 0.05, 0.15
 EMBEDDING_NOISE = 0.15     # in standard deviations, on half of the embeddings: the prior's are not exact either
@@ -304,6 +307,10 @@ def main():
             guided = predicted[second].lerp(predicted[first], sampling.DEFAULTS["cfg_scale"])
             numbers["guided"] = target.picture_error(guided, clean[first], t[first], pixels[first])
             total = total + pairs / len(index) * numbers["guided"]
+        sharpened = again & (t < EDGES_BELOW)
+        if sharpened.any():
+            numbers["edges"] = diffusion.edge_error(predicted[sharpened], clean[sharpened], EDGE_CELL).mean()
+            total = total + EDGE_WEIGHT * sharpened.float().mean() * numbers["edges"]
         compared = t < LIKENESS_BELOW
         if outlines and compared.any():
             with torch.autocast(args.device, torch.bfloat16):

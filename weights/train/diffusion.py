@@ -8,6 +8,7 @@ x_0, so a noise prediction's own error counts (1 - abar) / abar times less.
 import math
 
 import torch
+import torch.nn.functional as F
 
 STEPS = 1000
 LARGEST_MISS = 10.0     # squared, in standard deviations: what an untrained mean may add to the bound
@@ -47,6 +48,23 @@ def noise_between(clean, noisy, abar):
 def error_length(squared, small):
     """Lengths of errors from their squares; below `small` they grow as the square does, without a kink at 0."""
     return (squared + small ** 2).sqrt() - small
+
+
+def edge_strength(pictures, cell):
+    """Mean length of the colours' gradients over each cell of pixels, between pixels and between pairs of pixels: a
+    pattern that changes with every pixel has the first as cheaply as grain has, but not the second."""
+    strengths = []
+    for part in (1, 2):
+        pixels = F.avg_pool2d(pictures, part)
+        down, right = pixels[:, :, 1:, :-1] - pixels[:, :, :-1, :-1], pixels[:, :, :-1, 1:] - pixels[:, :, :-1, :-1]
+        length = ((down.square() + right.square()).mean(1, keepdim=True) + 1e-5).sqrt()
+        strengths.append(F.avg_pool2d(length, cell // part))
+    return torch.cat(strengths, 1)
+
+
+def edge_error(predicted, clean, cell):
+    """[batch]: how far the strength of edges is off, wherever in its cell an edge may be."""
+    return (edge_strength(predicted, cell) - edge_strength(clean, cell)).abs().mean((1, 2, 3))
 
 
 class LearnedRange:

@@ -110,18 +110,6 @@ def resized(low):
     return F.interpolate(low, scale_factor=FACTOR, mode="bicubic", antialias=True, align_corners=False)
 
 
-def edge_strength(pictures):
-    """Mean length of the colours' gradients over each low-resolution pixel, between pixels and between pairs of pixels:
-    a pattern that changes with every pixel has the first as cheaply as grain has, but not the second."""
-    strengths = []
-    for part in (1, 2):
-        pixels = F.avg_pool2d(pictures, part)
-        down, right = pixels[:, :, 1:, :-1] - pixels[:, :, :-1, :-1], pixels[:, :, :-1, 1:] - pixels[:, :, :-1, :-1]
-        length = ((down.square() + right.square()).mean(1, keepdim=True) + 1e-5).sqrt()
-        strengths.append(F.avg_pool2d(length, FACTOR // part))
-    return torch.stack(strengths)
-
-
 def main():
     parser = training.arguments(__doc__, budget=20)
     parser.add_argument("size", type=int, choices=sorted(SETTINGS))
@@ -173,7 +161,7 @@ def main():
             predicted = model(pair, t.to(device)).sample.float()
         squared = (predicted - clean).square().mean(1)
         length = diffusion.error_length(squared, SMALL_ERROR).mean()
-        edges = F.l1_loss(edge_strength(predicted), edge_strength(clean))
+        edges = diffusion.edge_error(predicted, clean, FACTOR).mean()
         total = LENGTH_WEIGHT * length + EDGE_WEIGHT * edges
         kind = "redrawn_" if clean.shape[-1] == REDRAWN_CROP else ""
         return total, {f"{kind}squared": squared.mean(), f"{kind}length": length, f"{kind}edges": edges,
