@@ -7,6 +7,7 @@ layout is found by weights.train.fitting, from the most similar ones of many tha
 each size. For each size, on and around objects:
 
 `miss`: root mean square difference of the picture and the render, of 255: what is bent, round or of another brightness.
+`miss_at_64`: the same of both made 64 pixels small again, where an upsampler that bends nothing further adds nothing.
 `sharpness`: mean brightness gradient of the steepest pixels as a share of the render's, each taken where its own are,
 so that an edge that is elsewhere but crisp counts as crisp.
 
@@ -58,9 +59,10 @@ def steepest(picture, near):
 
 def numbers(picture, truth, near):
     """Of one picture, at any size."""
-    near = near.repeat(len(picture) // PICTURE, 0).repeat(len(picture) // PICTURE, 1)
     difference = picture.astype(np.float64) - truth
-    return {"miss": float(np.sqrt(np.square(difference)[near].mean())),
+    small = np.square(fitting.smaller(difference, PICTURE))[near]
+    near = near.repeat(len(picture) // PICTURE, 0).repeat(len(picture) // PICTURE, 1)
+    return {"miss": float(np.sqrt(np.square(difference)[near].mean())), "miss_at_64": float(np.sqrt(small.mean())),
             "sharpness": steepest(picture, near) / steepest(truth, near)}
 
 
@@ -83,7 +85,7 @@ def main():
         rows = [numbers(pictures[size][k], found[k][0][which], found[k][1]) for k in kept]
         print(json.dumps({"size": size, "count": len(kept), "left_out": args.count - len(kept),
                           **{name: round(sum(row[name] for row in rows) / max(1, len(rows)), 3)
-                             for name in ("miss", "sharpness")}}), flush=True)
+                             for name in ("miss", "miss_at_64", "sharpness")}}), flush=True)
 
 
 if __name__ == "__main__":
