@@ -11,7 +11,7 @@ it. The grain of wood and grass cannot be fitted and stays the true one wherever
 
 Writes DIR/data/redrawn.low.npy, what the decoder drew, uint8 [pairs, 64, 64, 3]; redrawn.high.npy, the true pictures,
 uint8 [pairs, 256, 256, 3]; the same at 64 pixels as a part of the dataset, redrawn.{images,labels,coverage}.npy.
-Pictures of which no layout is near are left out. Half of the scenes are in daylight, most show a cube. Pairs that exist
+Pictures of which no layout is near are left out. Half of the scenes are in daylight, half show a cube. Pairs that exist
 are left alone.
 """
 import argparse
@@ -35,7 +35,7 @@ from weights.train.tokenizer import WordTokenizer
 LARGE = 256
 LEAST_NOISE, MOST_NOISE = 450, 920   # below, cubes keep corners that those drawn from noise do not have
 DAYLIGHT_SHARE = 0.5
-NO_CUBE_LEFT_OUT = 0.7     # of the scenes without a cube, the shape that a decoder bends most: six of ten have one then
+NO_CUBE_LEFT_OUT = 0.7     # of the scenes without a cube, the shape that a decoder bends most: half show one then
 GRAINED = [scenes.GROUNDS.index(ground) for ground in ("wooden table", "grass")]
 NEAR_OBJECT = 4            # pixels around an object that are the decoder's on these grounds
 FURTHEST = 22.0            # of 255: a drawn picture that is further from every layout shows no scene, or another one
