@@ -86,7 +86,8 @@ def for_256(pictures):
 def for_1024(pictures):
     """After BSR: blur, resizing there and back, noise, JPEG, in random strength; and a trace of wobble.
 
-    Few and weak, because what cannot be undone is answered with a soft edge.
+    Few and weak, because what cannot be undone is answered with a soft edge. The blur alone is as strong as what the
+    stage before draws is soft, for where an edge is can still be told from it.
     """
     batch, device = len(pictures), pictures.device
     pictures = wobble(pictures, sometimes(batch, 0.25, 0.25, device))
